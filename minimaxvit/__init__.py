@@ -1,0 +1,8 @@
+"""MaxViT from scratch, to be read from `partition` to `network` in the order of the lessons."""
+
+from .attention import RelativeAttention
+from .block import MAX_SA, MAXVIT, BlockAttention, FeedForward, GridAttention, MaxViTBlock
+from .mbconv import MBConv, SqueezeExcite
+from .network import CONFIGS, MaxViT, MaxViTConfig, maxvit
+from .partition import block_partition, block_reverse, grid_partition, grid_reverse
+from .position import RelativePositionBias, relative_position_index

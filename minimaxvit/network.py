@@ -1,0 +1,177 @@
+"""The whole network: stem, stages, head, and the configurations that have a name."""
+
+from dataclasses import dataclass, replace
+from itertools import count, islice
+from math import ceil
+
+import torch
+from torch import nn
+
+from .block import MAXVIT, BlockAttention, MaxViTBlock
+from .mbconv import BatchNorm, Conv3x3, MBConv, gelu
+from .position import RelativePositionBias
+
+
+@dataclass(frozen=True)
+class MaxViTConfig:
+    """Which network it is. `blocks`, `widths` and `parts` have one entry a stage, else ValueError.
+
+    `window` is the side of blocks and grid alike; `drop_rate` of stochastic depth grows from 0.
+    """
+
+    blocks: tuple
+    widths: tuple
+    stem_width: int
+    window: int = 7
+    parts: tuple = 4 * (MAXVIT,)
+    expansion: int = 4
+    drop_rate: float = 0.0
+    num_classes: int = 1000
+
+    def __post_init__(self):
+        if not len(self.blocks) == len(self.widths) == len(self.parts):
+            raise ValueError(f"blocks, widths and parts need one entry a stage each: {self}")
+
+
+CONFIGS = {
+    "tiny": MaxViTConfig((2, 2, 5, 2), (64, 128, 256, 512), 64, drop_rate=0.2),
+    "small": MaxViTConfig((2, 2, 5, 2), (96, 192, 384, 768), 64, drop_rate=0.3),
+    "base": MaxViTConfig((2, 6, 14, 2), (96, 192, 384, 768), 64, drop_rate=0.4),
+    "large": MaxViTConfig((2, 6, 14, 2), (128, 256, 512, 1024), 128, drop_rate=0.6),
+    "xlarge": MaxViTConfig((2, 6, 14, 2), (192, 384, 768, 1536), 192),  # its rate is unpublished
+    # Pictures of 32 x 32: two pairs on an 8 x 8 map, where block and grid differ, and a single
+    # attention on a 4 x 4 map, which is one window.
+    "compact": MaxViTConfig(
+        (2, 1), (64, 128), 64, 4, (MAXVIT, (MBConv, BlockAttention)), expansion=2, num_classes=10
+    ),
+}
+
+
+def maxvit(name, num_classes=None, image_size=None):
+    """Build a named network: tiny to xlarge for pictures of 224 pixels, compact for 32.
+
+    `image_size` in pixels sets the window so that it covers the last map of such a picture; other
+    sizes may still be given. Raises ValueError for an unknown name or a size that does not divide.
+    """
+    if name not in CONFIGS:
+        raise ValueError(f"no MaxViT is called {name!r}; choose one of {', '.join(CONFIGS)}")
+    config = CONFIGS[name]
+    if num_classes is not None:
+        config = replace(config, num_classes=num_classes)
+    if image_size is not None:
+        stride = 2 ** (1 + len(config.blocks))
+        if image_size < 1 or image_size % stride:
+            raise ValueError(f"image_size must be a multiple of {stride}, got {image_size}")
+        config = replace(config, window=image_size // stride)
+    return MaxViT(config)
+
+
+class Stem(nn.Module):
+    """Halve the picture and make its first features. (b, 3, h, w) -> (b, c, h / 2, w / 2)."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1 = Conv3x3(3, channels, stride=2)
+        self.norm = BatchNorm(channels)
+        self.conv2 = Conv3x3(channels, channels)
+
+    def forward(self, images):
+        return self.conv2(gelu(self.norm(self.conv1(images))))
+
+
+class Head(nn.Module):
+    """Average the last map and decide. (b, c, h, w) -> (b, num_classes), logits."""
+
+    def __init__(self, channels, num_classes):
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.hidden = nn.Linear(channels, channels)
+        self.classify = nn.Linear(channels, num_classes)
+
+    def forward(self, x):
+        pooled = self.norm(x.mean((2, 3)))  # (b, c, h, w) -> (b, c)
+        return self.classify(torch.tanh(self.hidden(pooled)))
+
+
+class MaxViT(nn.Module):
+    """Classify pictures of any size whose maps divide by the window, square or not.
+
+    Shapes: (b, 3, h, w) -> (b, num_classes), logits. ValueError for other sizes. Source: paper 3.3.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.stem = Stem(config.stem_width)
+        self.stages = nn.ModuleList()
+        channels, built = config.stem_width, 0
+        for blocks, width, parts in zip(config.blocks, config.widths, config.parts, strict=True):
+            self.stages.append(nn.ModuleList())
+            for stride in (2, *[1] * (blocks - 1)):
+                drop_rate = config.drop_rate * built / sum(config.blocks)
+                shape = (channels, width, config.window, stride, parts, config.expansion)
+                self.stages[-1].append(MaxViTBlock(*shape, drop_rate))
+                channels, built = width, built + 1
+        self.head = Head(channels, config.num_classes)
+        self.apply(_initialise)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images):
+        return self.head(self.features(images)[-1])
+
+    def features(self, images):
+        """Give the map of every stage, finest first, for dense tasks: strides 4, 8, 16 and 32."""
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"expected pictures of shape (b, 3, h, w), got {tuple(images.shape)}")
+        self.check_size(*images.shape[2:])
+        x = self.stem(images.contiguous(memory_format=torch.channels_last))
+        maps = []
+        for stage in self.stages:
+            for block in stage:
+                x = block(x)
+            maps.append(x)
+        return maps
+
+    def check_size(self, h, w):
+        """Raise ValueError, naming the nearest sizes that work, unless pictures of h by w fit."""
+        window = self.config.window
+        for (stage, down), (_, across) in zip(self._attended(h), self._attended(w), strict=True):
+            if down % window or across % window:
+                raise ValueError(
+                    f"pictures of {h} x {w} give stage {stage} a map of {down} x {across} tokens, "
+                    f"which does not divide by window {window}; the nearest sizes that work are "
+                    f"height {self._nearest(h)} and width {self._nearest(w)}"
+                )
+
+    def _attended(self, side):
+        """List (stage, tokens a side) of every map that attention sees, for a picture side."""
+        maps, tokens = [], ceil(side / 2)
+        for stage, parts in enumerate(self.config.parts, start=1):
+            if MBConv in parts and parts[0] is not MBConv:
+                maps.append((stage, tokens))
+            tokens = ceil(tokens / 2)
+            if set(parts) - {MBConv}:
+                maps.append((stage, tokens))
+        return maps
+
+    def _nearest(self, side):
+        def fits(side):
+            return not any(tokens % self.config.window for _, tokens in self._attended(side))
+
+        below, above = filter(fits, range(side, 0, -1)), filter(fits, count(max(side, 1)))
+        return " or ".join(map(str, sorted({*islice(below, 1), next(above)})))
+
+    def parameter_groups(self, weight_decay=0.05):
+        """Split the parameters for an optimiser: no decay on norms, biases and bias tables."""
+        tables = {m.table for m in self.modules() if isinstance(m, RelativePositionBias)}
+        spared = [p for p in self.parameters() if p.ndim == 1 or p in tables]
+        decayed = [p for p in self.parameters() if p.ndim > 1 and p not in tables]
+        groups = (decayed, weight_decay), (spared, 0.0)
+        return [{"params": params, "weight_decay": decay} for params, decay in groups]
+
+
+def _initialise(module):
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

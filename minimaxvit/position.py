@@ -1,0 +1,37 @@
+"""Where a key stands as seen from its query, and the bias that attention reads from that offset.
+
+Offsets repeat all over a window, so its t * t pairs share a table of (2 * p - 1) ** 2 numbers.
+"""
+
+import torch
+from torch import nn
+
+
+def relative_position_index(window):
+    """Look up table[key - query]: where the offset of a pair stands in the flattened table.
+
+    Returns long (t, t), a row a query and a column a key, t = window * window, tokens row by row.
+    Source: google-research/maxvit, attn_utils.py.
+    """
+    sides = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
+    row, column = (side.flatten() for side in sides)  # (t,)
+    down = row[None, :] - row[:, None]  # (t, t): key minus query
+    right = column[None, :] - column[:, None]
+    return (down + window - 1) * (2 * window - 1) + right + window - 1
+
+
+class RelativePositionBias(nn.Module):
+    """The learnt bias of every query and key of a window, which makes attention see position.
+
+    Shapes: () -> (heads, t, t). The table, N(0, 0.02) at first, is read at every call: a bias read
+    once, when the module is built, would never learn. Source: paper 3.1, relative attention.
+    """
+
+    def __init__(self, heads, window):
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(heads, 2 * window - 1, 2 * window - 1))
+        nn.init.normal_(self.table, std=0.02)
+        self.register_buffer("index", relative_position_index(window), persistent=False)
+
+    def forward(self):
+        return self.table.flatten(1)[:, self.index]  # (heads, 2p-1, 2p-1) -> (heads, t, t)
