@@ -6,3 +6,4 @@ from .mbconv import MBConv, SqueezeExcite
 from .network import CONFIGS, MaxViT, MaxViTConfig, maxvit
 from .partition import block_partition, block_reverse, grid_partition, grid_reverse
 from .position import RelativePositionBias, relative_position_index
+from .weights import load, load_timm, save

@@ -42,7 +42,7 @@ CONFIGS = {
     # Pictures of 32 x 32: two pairs on an 8 x 8 map, where block and grid differ, and a single
     # attention on a 4 x 4 map, which is one window.
     "compact": MaxViTConfig(
-        (2, 1), (64, 128), 64, 4, (MAXVIT, (MBConv, BlockAttention)), expansion=2, num_classes=10
+        (2, 1), (64, 128), 32, 4, (MAXVIT, (MBConv, BlockAttention)), expansion=2, num_classes=10
     ),
 }
 

@@ -1,0 +1,187 @@
+"""The command line: data, train, evaluate, predict, summary."""
+
+import argparse
+import json
+import shlex
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import matplotlib.image
+import torch
+import torch.nn.functional as F
+
+from .allocator import keep_memory
+from .data import CIFAR10_URL, download_cifar10, load_data, normalise
+from .network import CONFIGS
+from .summary import summary
+from .training import RECORD, WEIGHTS, Recipe, choose_machine, evaluate, fit
+from .weights import load
+
+
+def main(arguments=None):
+    """Run one command; what goes wrong for a reason is told in one line on standard error."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser().parse_args(arguments)
+    keep_memory()
+    try:
+        options.run(options, shlex.join(["minimaxvit", *arguments]))
+    except (ValueError, OSError, FloatingPointError) as error:
+        sys.exit(f"minimaxvit: {error}")
+    except KeyboardInterrupt:
+        sys.exit("minimaxvit: stopped; the same command goes on from the last checkpoint")
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="minimaxvit", description="Learn MaxViT by building it.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    data = commands.add_parser("data", help="download CIFAR-10")
+    data.add_argument("name", choices=["cifar10"])
+    data.add_argument(
+        "source",
+        nargs="?",
+        default=CIFAR10_URL,
+        help="address or copy of the official binary archive (default: %(default)s)",
+    )
+    data.add_argument("--to", default="data", help="folder to unpack into (default: %(default)s)")
+    data.set_defaults(run=run_data)
+
+    train = commands.add_parser("train", help="train a network; the same command resumes it")
+    train.add_argument("--network", default="compact", choices=CONFIGS)
+    train.add_argument("--out", default="runs/compact", help="folder of the run")
+    add_data_options(train)
+    for field in fields(Recipe):
+        option, kind = f"--{field.name.replace('_', '-')}", type(field.default)
+        kind = int if field.default is None else kind
+        train.add_argument(option, type=kind, default=field.default, metavar=kind.__name__)
+    add_machine_options(train)
+    train.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=None)
+    train.add_argument("--compile", action="store_true", help="compile the network first")
+    train.set_defaults(run=run_train)
+
+    measure = commands.add_parser("evaluate", help="accuracy and confusion table of a run")
+    measure.add_argument("folder", nargs="?", default="runs/compact", help="folder of the run")
+    add_data_options(measure, None)
+    add_machine_options(measure)
+    measure.set_defaults(run=run_evaluate)
+
+    predict = commands.add_parser("predict", help="the five likeliest classes of a picture")
+    predict.add_argument("picture", help="PNG or JPEG")
+    predict.add_argument("--run", dest="folder", default="runs/compact", help="folder of the run")
+    predict.set_defaults(run=run_predict)
+
+    tell = commands.add_parser("summary", help="stages, shapes, parameters and multiply-adds")
+    tell.add_argument("network", choices=CONFIGS)
+    tell.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
+    tell.set_defaults(run=run_summary)
+    return top
+
+
+def add_data_options(command, default="any"):
+    command.add_argument(
+        "--data",
+        default=default,
+        choices=["any", "cifar10", "shapes"],
+        help="any: CIFAR-10 where it is found, else shapes"
+        + (" (default)" if default else "; default: what the run was trained on"),
+    )
+    command.add_argument("--data-folder", help="CIFAR-10's, if not MINIMAXVIT_DATA or data/")
+
+
+def add_machine_options(command):
+    command.add_argument("--device", help="cpu, cuda or cuda:1 (default: the GPU if there is one)")
+
+
+def run_data(options, command):
+    folder = download_cifar10(options.source, options.to)
+    print(f"CIFAR-10 is in {folder}")
+
+
+def run_train(options, command):
+    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    machine = choose_machine(options.device, options.bf16, options.compile)
+    training, test = load_data(options.data, options.data_folder)
+    config = replace(CONFIGS[options.network], num_classes=len(training.classes))
+    print(f"{options.network} on {training.source}, {machine}, in {options.out}", flush=True)
+    record = fit(config, training, test, recipe, options.out, machine, command)
+    accuracy, seconds = record["result"]["accuracy"], record["result"]["seconds"]
+    print(
+        f"{accuracy:.2%} on the test pictures of {record['data']['source']} after {seconds:.0f} s; "
+        f"weights and record are in {options.out}"
+    )
+
+
+def run_evaluate(options, command):
+    model, record = load_run(options.folder)
+    trained_on = record["data"]["source"]
+    name = options.data if options.data else ("shapes" if trained_on == "shapes" else "cifar10")
+    _, test = load_data(name, options.data_folder)
+    if list(test.classes) != record["data"]["classes"]:
+        raise ValueError(f"the network in {options.folder} was trained on {trained_on}, not {name}")
+    device = choose_machine(options.device).device
+    accuracy, confusion = evaluate(model.to(device), test.to(device))
+    print(f"{accuracy:.2%} of {len(test)} test pictures of {test.source} are named rightly")
+    if test.sha256() not in record["data"]["sha256"]:
+        print(f"They are not the test pictures of its record, which are of {trained_on}.")
+    print(confusion_table(confusion, test.classes))
+
+
+def run_predict(options, command):
+    model, record = load_run(options.folder)
+    side = design_size(model.config)
+    with torch.inference_mode():
+        shares = model(normalise(read_picture(options.picture, side))).softmax(1)[0]
+    for share, index in zip(*shares.topk(min(5, len(shares))), strict=True):
+        print(f"{share:6.1%}  {record['data']['classes'][index]}")
+    print(f"(by a network trained on {record['data']['source']}; it saw {side} x {side} pixels)")
+
+
+def run_summary(options, command):
+    config = CONFIGS[options.network]
+    print(summary(options.network, config, *(options.size or 2 * [design_size(config)])))
+
+
+def load_run(folder):
+    """Load the network and the record that a finished run left in `folder`."""
+    folder = Path(folder)
+    if not (folder / RECORD).is_file():
+        raise FileNotFoundError(
+            f"no finished run in {folder}: train one with `minimaxvit train --out {folder}`"
+        )
+    return load(folder / WEIGHTS), json.loads((folder / RECORD).read_text())
+
+
+def design_size(config):
+    """Side of the pictures whose last map is one window, in pixels."""
+    return config.window * 2 ** (1 + len(config.blocks))
+
+
+def read_picture(path, side):
+    """Read a PNG or JPEG, cut its middle square and shrink it: uint8 (1, 3, side, side)."""
+    try:
+        pixels = torch.from_numpy(matplotlib.image.imread(path).copy())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no picture {path}") from None
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"{path} cannot be read as a PNG or JPEG: {error}") from None
+    pixels = pixels if pixels.dtype == torch.uint8 else pixels * 255  # PNG comes as 0 to 1
+    pixels = pixels.reshape(*pixels.shape[:2], -1)[..., :3].permute(2, 0, 1)  # (c, h, w)
+    pixels = pixels if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
+    short = min(pixels.shape[1:])
+    top, left = ((size - short) // 2 for size in pixels.shape[1:])
+    square = pixels[None, :, top : top + short, left : left + short].float()
+    small = F.interpolate(square, (side, side), mode="bilinear", antialias=True)
+    return small.round().clamp(0, 255).to(torch.uint8)
+
+
+def confusion_table(confusion, classes):
+    """A row a true class, a column a guess."""
+    rows = [f"{'true / guessed':>14} " + "".join(f"{name[:6]:>7}" for name in classes)]
+    for name, counts in zip(classes, confusion.tolist(), strict=True):
+        rows.append(f"{name:>14} " + "".join(f"{count:>7}" for count in counts))
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()

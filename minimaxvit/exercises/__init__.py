@@ -1,0 +1,4 @@
+"""The checks behind the lessons' exercises: `check` an answer, ask for a `hint`."""
+
+from .blocks_and_grids import PASTE_GRID
+from .checking import Exercise, check, hint

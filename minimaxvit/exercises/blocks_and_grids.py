@@ -1,0 +1,62 @@
+"""Lesson 4: paste the groups of a grid back into their map."""
+
+import torch
+from einops import rearrange
+
+from ..partition import block_reverse, grid_partition, grid_reverse
+from .checking import Exercise
+
+SIZES = ((4, 4, 2), (6, 6, 2), (8, 12, 4))  # h, w, grid; in the first, cells are as many as wide
+
+
+def cases():
+    """Cut random maps of every size, so that an answer is called as answer(groups, grid, h, w)."""
+    generator = torch.Generator().manual_seed(0)
+    maps = [(torch.randn(2, h, w, 3, generator=generator), grid) for h, w, grid in SIZES]
+    return [(grid_partition(x, grid), grid, *x.shape[1:3]) for x, grid in maps]
+
+
+def as_reshape(groups, grid, h, w):
+    return groups.reshape(len(groups), h, w, -1)
+
+
+def token_columns(groups, grid, h, w):
+    pattern = "b (n1 n2) (g2 g1) c -> b (g1 n1) (g2 n2) c"
+    return rearrange(groups, pattern, g1=grid, g2=grid, n1=h // grid, n2=w // grid)
+
+
+def group_columns(groups, grid, h, w):
+    pattern = "b (n2 n1) (g1 g2) c -> b (g1 n1) (g2 n2) c"
+    return rearrange(groups, pattern, g1=grid, g2=grid, n1=h // grid, n2=w // grid)
+
+
+def side_for_stride(groups, grid, h, w):
+    pattern = "b (n1 n2) (g1 g2) c -> b (g1 n1) (g2 n2) c"
+    return rearrange(groups, pattern, n1=grid, n2=grid, g1=h // grid, g2=w // grid)
+
+
+def height_alone(groups, grid, h, w):
+    pattern = "b (n1 n2) (g1 g2) c -> b (g1 n1) (g2 n2) c"
+    return rearrange(groups, pattern, g1=grid, g2=grid, n1=h // grid, n2=h // grid)
+
+
+PASTE_GRID = Exercise(
+    truth=grid_reverse,
+    cases=cases,
+    mistakes=(
+        (block_reverse, "you pasted each group as neighbours: that is the block's way back."),
+        (as_reshape, "a reshape moves nothing: the groups now lie one after another in the map."),
+        (token_columns, "the groups are right, but their tokens come column by column."),
+        (group_columns, "the tokens are right, but the groups come column by column."),
+        (
+            side_for_stride,
+            "side and stride are swapped: g1 and g2 are `grid`, and n1 and n2 are what is left.",
+        ),
+        (height_alone, "it works on square maps only: n1 comes from h, and n2 from w."),
+    ),
+    hints=(
+        "turn the grid's line around: what stood right of the arrow now stands left of it.",
+        "(n1 n2) can be split in many ways, so say how: n1 = h // grid, and n2 = w // grid.",
+        "the left side is b (n1 n2) (g1 g2) c; on the right, the map's rows are (g1 n1).",
+    ),
+)

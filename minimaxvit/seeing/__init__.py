@@ -1,0 +1,6 @@
+"""Pictures of what the network looks at; numbers first, then drawings of those numbers."""
+
+from .partitions import draw_partitions, group_map
+from .photograph import photograph
+from .reach import count_paths, draw_reach
+from .show import show

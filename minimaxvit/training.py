@@ -1,0 +1,319 @@
+"""Train a network: the recipe, the loop, and what a run leaves behind.
+
+A run lives in a folder: `checkpoint.pt` after each epoch, `model.safetensors` and `record.json` at
+its end. Every epoch draws its chances from a seed of its own, so that a run which was killed goes
+on from its last checkpoint as if nothing had happened, to the last bit on a CPU.
+"""
+
+import json
+import platform
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from .augmentation import augment
+from .data import normalise
+from .mbconv import Conv3x3
+from .muon import KernelMuon
+from .network import MaxViT
+from .weights import describe, save, write_whole
+
+CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "model.safetensors", "record.json"
+LOOK_EVERY = 10  # steps between looks at the loss: on a GPU each look waits for it
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. Budgets are epochs, or steps if given; rates are per step."""
+
+    epochs: int = 8
+    steps: int | None = None
+    batch_size: int = 128
+    muon_rate: float = 0.02
+    adam_rate: float = 4e-3
+    weight_decay: float = 0.01
+    warm_up: float = 0.1  # of all steps; then down to 0 along a line
+    label_smoothing: float = 0.1
+    average: float = 0.99  # decay of the moving average of the weights
+    clip: float = 1.0  # largest norm of the gradient
+    shift: int = 2  # pixels
+    hole: int = 0  # pixels
+    validation: int = 1000  # training pictures held out, to watch the run by
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how to compute; it changes speed and last digits, not the run."""
+
+    device: str
+    bf16: bool
+    compile: bool = False
+
+
+def choose_machine(device=None, bf16=None, compile=False):
+    """Take the GPU if there is one, and bf16 where the hardware multiplies in it; or as told."""
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if bf16 is None and device.startswith("cuda"):
+        bf16 = torch.cuda.is_bf16_supported()
+    elif bf16 is None:
+        able = torch.cpu.get_capabilities()
+        bf16 = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return Machine(device, bf16, compile)
+
+
+def fit(config, training, test, recipe, folder, machine=None, command=None):
+    """Train a MaxViT of `config` and return its record, which is also written to `folder`.
+
+    `training` and `test` are `Pictures`. If `folder` holds a checkpoint of this very run, it
+    goes on from there; if of another, ValueError. A loss not finite raises FloatingPointError.
+    """
+    folder, machine = Path(folder), machine or choose_machine()
+    settings = {
+        "config": describe(config),
+        "recipe": asdict(recipe),
+        "data": _describe_data(training, test, recipe),
+    }
+    if (folder / RECORD).is_file():
+        record = json.loads((folder / RECORD).read_text())
+        _refuse_another_run(folder, record, settings)
+        return record
+    run = Run(config, recipe, machine, len(training) - recipe.validation)
+    if (folder / CHECKPOINT).is_file():
+        run.resume(folder / CHECKPOINT, settings)
+    train_on, watch = training[recipe.validation :], training[: recipe.validation]
+    train_on, watch = train_on.to(machine.device), watch.to(machine.device)
+    _train(run, train_on, watch, settings, folder)
+
+    model = run.averaged_model()
+    accuracy, _ = evaluate(model, test.to(machine.device))
+    save(model.cpu(), folder / WEIGHTS)
+    record = settings | {
+        "command": command,
+        "seed": recipe.seed,
+        "versions": {name: version(name) for name in ("minimaxvit", "torch", "numpy")}
+        | {"python": platform.python_version()},
+        "machine": _describe_machine(machine),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "history": run.history,
+        "result": {"accuracy": accuracy, "seconds": run.history[-1]["seconds"]},
+    }
+    text = json.dumps(record, indent=1)
+    write_whole(folder / RECORD, lambda partial: partial.write_text(text))
+    (folder / CHECKPOINT).unlink()
+    return record
+
+
+class Run:
+    """Everything that changes while training, and what a checkpoint must therefore hold."""
+
+    def __init__(self, config, recipe, machine, pictures):
+        self.recipe, self.machine = recipe, machine
+        self.steps_an_epoch = pictures // recipe.batch_size
+        if self.steps_an_epoch < 1:
+            raise ValueError(f"{pictures} pictures do not fill a batch of {recipe.batch_size}")
+        self.steps = recipe.steps or recipe.epochs * self.steps_an_epoch
+        torch.manual_seed(recipe.seed)
+        self.model = MaxViT(config).to(machine.device)
+        average = get_ema_multi_avg_fn(recipe.average)
+        self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
+        if machine.bf16 and machine.device == "cpu":
+            keep_strided_convolutions_in_fp32(self.model)
+        self.forward = torch.compile(self.model) if machine.compile else self.model
+        self.optimisers = make_optimisers(self.model, recipe)
+        self.step, self.history = 0, []
+
+    def state(self):
+        return {
+            "step": self.step,
+            "history": self.history,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+        }
+
+    def resume(self, path, settings):
+        state = torch.load(path, map_location=self.machine.device, weights_only=True)
+        _refuse_another_run(path.parent, state["settings"], settings)
+        self.step, self.history = state["step"], state["history"]
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+
+    def averaged_model(self):
+        return self.average.module.eval()
+
+
+def keep_strided_convolutions_in_fp32(model):
+    """Except them from autocast: the gradient of a depthwise one crawls in bf16 on a CPU."""
+
+    def in_fp32(forward):
+        return torch.autocast("cpu", enabled=False)(lambda x: forward(x.float()))
+
+    for module in model.modules():
+        if isinstance(module, Conv3x3) and module.stride == (2, 2):
+            module.forward = in_fp32(module.forward)
+
+
+def make_optimisers(model, recipe):
+    """Give Muon the matrices inside the network and AdamW the rest.
+
+    The rest is what is no matrix (depthwise kernels, norms, biases, tables) and what touches the
+    outside: the first convolution and the last linear layer.
+    """
+    outer = {model.stem.conv1.weight, model.head.classify.weight}
+    depthwise = {m.weight for m in model.modules() if isinstance(m, Conv3x3) and m.groups > 1}
+    decayed, spared = model.parameter_groups(recipe.weight_decay)
+    inner = [p for p in decayed["params"] if p not in outer | depthwise]
+    others = {**decayed, "params": [p for p in decayed["params"] if p in outer | depthwise]}
+    muon = KernelMuon(inner, lr=recipe.muon_rate, weight_decay=recipe.weight_decay)
+    return [muon, torch.optim.AdamW([others, spared], lr=recipe.adam_rate, betas=(0.9, 0.95))]
+
+
+def rate(step, steps, warm_up):
+    """Share of the full learning rate at a step: up from 0 along a line, then down to 0."""
+    rising = max(1, round(warm_up * steps))
+    return min((step + 1) / rising, (steps - step) / max(1, steps - rising))
+
+
+def _train(run, pictures, watch, settings, folder):
+    started = time.perf_counter() - (run.history[-1]["seconds"] if run.history else 0)
+    shown = sys.stderr.isatty()
+    with (
+        torch.random.fork_rng(),
+        tqdm(total=run.steps, initial=run.step, unit="step", disable=not shown) as bar,
+    ):
+        while run.step < run.steps:
+            epoch = run.step // run.steps_an_epoch
+            loss, accuracy = _train_epoch(run, pictures, epoch, bar, folder)
+            watched, _ = evaluate(run.averaged_model(), watch) if len(watch) else (None, None)
+            run.history.append(
+                {
+                    "epoch": epoch + 1,
+                    "step": run.step,
+                    "loss": loss,
+                    "train_accuracy": accuracy,
+                    "validation_accuracy": watched,
+                    "seconds": time.perf_counter() - started,
+                }
+            )
+            state = run.state() | {"settings": settings}
+            write_whole(
+                folder / CHECKPOINT, lambda partial, state=state: torch.save(state, partial)
+            )
+            if not shown:
+                print(_line(run), flush=True)
+
+
+def _train_epoch(run, pictures, epoch, bar, folder):
+    """Train to the end of the epoch, or of the budget. Returns mean loss and accuracy."""
+    recipe, device = run.recipe, run.machine.device
+    torch.manual_seed(recipe.seed * 1_000_003 + epoch)
+    generator = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + epoch)
+    order = torch.randperm(len(pictures), generator=generator, device=device)
+    end = min((epoch + 1) * run.steps_an_epoch, run.steps)
+    losses, right, first = [], 0, run.step
+    run.model.train()
+    for batch in order.split(recipe.batch_size)[: end - first]:
+        images = augment(pictures.images[batch], generator, recipe.shift, recipe.hole)
+        loss, hits = _step(run, normalise(images), pictures.labels[batch])
+        losses.append(loss)
+        right += hits
+        run.step += 1
+        bar.update()
+        if run.step % LOOK_EVERY == 0 or run.step == end:
+            _stop_if_not_finite(losses, first, folder)
+            seen = len(losses) * recipe.batch_size
+            bar.set_postfix(loss=f"{losses[-1]:.3f}", accuracy=f"{right / seen:.3f}")
+    return torch.stack(losses).mean().item(), right.item() / (len(losses) * recipe.batch_size)
+
+
+def _step(run, images, labels):
+    recipe = run.recipe
+    share = rate(run.step, run.steps, recipe.warm_up)
+    for optimiser, full in zip(run.optimisers, (recipe.muon_rate, recipe.adam_rate), strict=True):
+        for group in optimiser.param_groups:
+            group["lr"] = full * share
+    with torch.autocast(run.machine.device.split(":")[0], torch.bfloat16, run.machine.bf16):
+        logits = run.forward(images)
+    loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip)
+    for optimiser in run.optimisers:
+        optimiser.step()
+    run.model.zero_grad()
+    run.average.update_parameters(run.model)
+    return loss.detach(), (logits.argmax(1) == labels).sum()
+
+
+def _stop_if_not_finite(losses, first, folder):
+    bad = (~torch.isfinite(torch.stack(losses))).nonzero()
+    if len(bad):
+        kept = folder / CHECKPOINT
+        good = f"the last good checkpoint is {kept}" if kept.is_file() else "no checkpoint yet"
+        raise FloatingPointError(
+            f"the loss is {losses[bad[0]].item()} at step {first + bad[0].item() + 1}; {good}; "
+            f"try a lower learning rate"
+        )
+
+
+@torch.inference_mode()
+def evaluate(model, pictures, batch_size=500):
+    """Measure accuracy in 0..1 and the confusion table: a row a true class, a column a guess."""
+    model.eval()
+    confusion = torch.zeros(len(pictures.classes), len(pictures.classes), dtype=torch.long)
+    for images, labels in zip(
+        pictures.images.split(batch_size), pictures.labels.split(batch_size), strict=True
+    ):
+        guesses = model(normalise(images)).argmax(1)
+        confusion.index_put_((labels.cpu(), guesses.cpu()), torch.tensor(1), accumulate=True)
+    return (confusion.trace() / confusion.sum()).item(), confusion
+
+
+def _refuse_another_run(folder, found, settings):
+    for part, wanted in settings.items():
+        different = [name for name in wanted if found[part].get(name) != wanted[name]]
+        if different:
+            raise ValueError(
+                f"{folder} holds another run: its {part} differs in {', '.join(different)}; name "
+                f"another folder, or remove this one"
+            )
+
+
+def _describe_data(training, test, recipe):
+    return {
+        "source": training.source,
+        "classes": list(training.classes),
+        "sha256": [training.sha256(), test.sha256()],
+        "training": len(training) - recipe.validation,
+        "validation": recipe.validation,
+        "test": len(test),
+    }
+
+
+def _describe_machine(machine):
+    return asdict(machine) | {
+        "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if machine.device.startswith("cuda") else None,
+        "system": platform.platform(),
+    }
+
+
+def _line(run):
+    last = run.history[-1]
+    watched = last["validation_accuracy"]
+    return (
+        f"epoch {last['epoch']}: step {last['step']} of {run.steps}, loss {last['loss']:.3f}, "
+        f"accuracy {last['train_accuracy']:.3f} in training"
+        + (f", {watched:.3f} on held-out pictures" if watched is not None else "")
+        + f", {last['seconds']:.0f} s"
+    )
