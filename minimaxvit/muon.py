@@ -1,30 +1,55 @@
-"""Muon for a network with convolutions: it takes matrices, so kernels are shown to it as such."""
+"""Muon: momentum whose matrices are made orthogonal before the step (Jordan et al. 2024).
+
+torch.optim.Muon takes 2-D weights, one at a time. Ours takes kernels too, and all matrices
+of one shape at once, which on a CPU makes a step of the compact network several times faster.
+"""
 
 import torch
-from torch import nn
 
 
-class KernelMuon(torch.optim.Muon):
-    """Step along the nearest orthogonal matrix of the momentum, which makes few epochs go far.
+class Muon(torch.optim.Optimizer):
+    """Step for the weights of linear layers (c', c) and of dense convolutions (c', c, h, w).
 
-    Takes the weights of linear layers (c', c) and of dense convolutions (c', c, h, w); a kernel is
-    seen as the matrix (c', h * w * c), which shares its memory. Source: Jordan et al. 2024.
+    A kernel counts as the matrix (c', c * h * w). A step also shrinks by `lr` * `weight_decay`.
     """
 
-    def __init__(self, weights, **options):
-        self.weights = list(weights)
-        self.matrices = [nn.Parameter(_as_matrix(weight.detach())) for weight in self.weights]
-        for weight, matrix in zip(self.weights, self.matrices, strict=True):
-            if weight.data_ptr() != matrix.data_ptr():
-                raise ValueError(f"a kernel {tuple(weight.shape)} must lie in channels-last memory")
-        super().__init__(self.matrices, **options)
+    def __init__(self, weights, lr, weight_decay=0.0, momentum=0.95):
+        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure=None):
-        for weight, matrix in zip(self.weights, self.matrices, strict=True):
-            matrix.grad = None if weight.grad is None else _as_matrix(weight.grad)
-        return super().step(closure)
+    def step(self):
+        for group in self.param_groups:
+            by_shape = {}
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    by_shape.setdefault(weight.flatten(1).shape, []).append(weight)
+            for (rows, columns), weights in by_shape.items():
+                moved = [self._momentum(weight, group["momentum"]) for weight in weights]
+                steps = orthogonalise(torch.stack(moved))
+                size = group["lr"] * max(1, rows / columns) ** 0.5
+                for weight, step in zip(weights, steps, strict=True):
+                    weight.mul_(1 - group["lr"] * group["weight_decay"])
+                    weight.sub_(size * step.view_as(weight))
+
+    def _momentum(self, weight, momentum):
+        """Average the gradients and look one step ahead (Nesterov), as a matrix."""
+        state = self.state[weight]
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        state["momentum"].lerp_(weight.grad, 1 - momentum)
+        return weight.grad.lerp(state["momentum"], momentum).flatten(1)
 
 
-def _as_matrix(tensor):
-    return tensor.permute(0, 2, 3, 1).flatten(1) if tensor.ndim == 4 else tensor
+def orthogonalise(matrices, steps=5):
+    """Bring all singular values near 1 and leave the directions, by a Newton-Schulz iteration.
+
+    Shapes: (k, rows, columns) -> the same. The polynomial is tuned for speed: after five steps the
+    values lie between about 0.7 and 1.2.
+    """
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        square = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x.mT if tall else x

@@ -29,7 +29,7 @@ class MaxViTConfig:
     num_classes: int = 1000
 
     def __post_init__(self):
-        if not len(self.blocks) == len(self.widths) == len(self.parts):
+        if not len(self.blocks) == len(self.widths) == len(self.parts) or min(self.blocks) < 1:
             raise ValueError(f"blocks, widths and parts need one entry a stage each: {self}")
 
 
@@ -146,11 +146,13 @@ class MaxViT(nn.Module):
     def _attended(self, side):
         """List (stage, tokens a side) of every map that attention sees, for a picture side."""
         maps, tokens = [], ceil(side / 2)
-        for stage, parts in enumerate(self.config.parts, start=1):
-            if MBConv in parts and parts[0] is not MBConv:
+        stages = zip(self.config.blocks, self.config.parts, strict=True)
+        for stage, (blocks, parts) in enumerate(stages, start=1):
+            first = parts.index(MBConv) if MBConv in parts else 0  # here the map is halved
+            if parts[:first]:
                 maps.append((stage, tokens))
             tokens = ceil(tokens / 2)
-            if set(parts) - {MBConv}:
+            if set(parts if blocks > 1 else parts[first:]) - {MBConv}:
                 maps.append((stage, tokens))
         return maps
 

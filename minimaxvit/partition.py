@@ -49,6 +49,5 @@ def grid_reverse(groups, grid, h, w):
 def _check_divides(h, w, side):
     if side < 1 or h % side or w % side:
         raise ValueError(
-            f"a map of {h} x {w} tokens does not divide by {side}: give a map whose height and "
-            f"width are multiples of it, or another window or grid"
+            f"a map of {h} x {w} tokens does not divide by {side}: make both sides multiples of it"
         )

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from .augmentation import augment
 from .data import normalise
 from .mbconv import Conv3x3
-from .muon import KernelMuon
+from .muon import Muon
 from .network import MaxViT
 from .weights import describe, save, write_whole
 
@@ -85,12 +85,13 @@ def fit(config, training, test, recipe, folder, machine=None, command=None):
         record = json.loads((folder / RECORD).read_text())
         _refuse_another_run(folder, record, settings)
         return record
-    run = Run(config, recipe, machine, len(training) - recipe.validation)
-    if (folder / CHECKPOINT).is_file():
-        run.resume(folder / CHECKPOINT, settings)
     train_on, watch = training[recipe.validation :], training[: recipe.validation]
     train_on, watch = train_on.to(machine.device), watch.to(machine.device)
-    _train(run, train_on, watch, settings, folder)
+    with torch.random.fork_rng():  # whoever calls keeps the chances they had
+        run = Run(config, recipe, machine, len(train_on))
+        if (folder / CHECKPOINT).is_file():
+            run.resume(folder / CHECKPOINT, settings)
+        _train(run, train_on, watch, settings, folder)
 
     model = run.averaged_model()
     accuracy, _ = evaluate(model, test.to(machine.device))
@@ -174,7 +175,7 @@ def make_optimisers(model, recipe):
     decayed, spared = model.parameter_groups(recipe.weight_decay)
     inner = [p for p in decayed["params"] if p not in outer | depthwise]
     others = {**decayed, "params": [p for p in decayed["params"] if p in outer | depthwise]}
-    muon = KernelMuon(inner, lr=recipe.muon_rate, weight_decay=recipe.weight_decay)
+    muon = Muon(inner, lr=recipe.muon_rate, weight_decay=recipe.weight_decay)
     return [muon, torch.optim.AdamW([others, spared], lr=recipe.adam_rate, betas=(0.9, 0.95))]
 
 
@@ -187,10 +188,7 @@ def rate(step, steps, warm_up):
 def _train(run, pictures, watch, settings, folder):
     started = time.perf_counter() - (run.history[-1]["seconds"] if run.history else 0)
     shown = sys.stderr.isatty()
-    with (
-        torch.random.fork_rng(),
-        tqdm(total=run.steps, initial=run.step, unit="step", disable=not shown) as bar,
-    ):
+    with tqdm(total=run.steps, initial=run.step, unit="step", disable=not shown) as bar:
         while run.step < run.steps:
             epoch = run.step // run.steps_an_epoch
             loss, accuracy = _train_epoch(run, pictures, epoch, bar, folder)

@@ -20,15 +20,16 @@ PARTS = {part.__name__: part for part in MAXVIT}
 
 def describe(config):
     """Say which network it is in plain values, fit for JSON. `configuration` is the inverse."""
+    lists = {name: list(getattr(config, name)) for name in ("blocks", "widths")}
     parts = [[part.__name__ for part in stage] for stage in config.parts]
-    return asdict(config) | {"parts": parts}
+    return asdict(config) | lists | {"parts": parts}
 
 
 def configuration(description):
     """Build the MaxViTConfig that `describe` put into plain values."""
-    lists = {name: tuple(description[name]) for name in ("blocks", "widths")}
+    tuples = {name: tuple(description[name]) for name in ("blocks", "widths")}
     parts = tuple(tuple(PARTS[name] for name in stage) for stage in description["parts"])
-    return MaxViTConfig(**description | lists | {"parts": parts})
+    return MaxViTConfig(**description | tuples | {"parts": parts})
 
 
 def save(model, path):

@@ -1,0 +1,51 @@
+# Everything lives in .venv and build/; a second call does only what is left to do.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+READY := $(VENV)/ready
+
+# glibc gives memory back after every step otherwise; keeping it is worth a quarter of the time.
+export MALLOC_MMAP_MAX_ := 0
+export MALLOC_TRIM_THRESHOLD_ := 4294967296
+export MINIMAXVIT_DATA ?= $(CURDIR)/data
+DATA := $(if $(wildcard $(MINIMAXVIT_DATA)/cifar-10-batches-bin/test_batch.bin),cifar10,shapes)
+
+.PHONY: help setup lessons lab train test bench clean
+
+help:  ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: $(READY)  ## make the environment in .venv
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "minimaxvit needs Python 3.11 or newer: make PYTHON=/path/to/python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lessons,test]'
+	touch $(READY)
+
+lessons: $(READY)  ## train compact for two minutes, execute the lessons, write build/lessons/
+	$(RUN)/minimaxvit train --data $(DATA) --steps 600 --out build/run-$(DATA)
+	$(RUN)/python notebooks/render.py --run build/run-$(DATA) --out build/lessons
+	@echo "Open build/lessons/index.html"
+
+lab: $(READY)  ## open the lessons in JupyterLab
+	$(RUN)/jupyter lab notebooks
+
+train: $(READY)  ## train compact, on CIFAR-10 if it is there
+	$(RUN)/minimaxvit train --data $(DATA) --out runs/compact-$(DATA)
+
+# One thread a worker: two workers with two threads each wait for one another most of the time.
+test: export OMP_NUM_THREADS := 1
+test: $(READY)  ## check style, run the tests and every notebook, comparing outputs
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check minimaxvit tests benchmarks notebooks/*.py
+	$(RUN)/pytest --numprocesses 2 --dist loadscope
+	$(RUN)/pytest --numprocesses 2 --dist loadscope --nbval --nbval-current-env notebooks
+
+bench: $(READY)  ## measure, and write benchmarks/results/
+	$(RUN)/python benchmarks/forward.py
+	$(RUN)/python benchmarks/forward.py --training
+
+clean:  ## remove what was made, the environment included
+	rm -rf $(VENV) build

@@ -1,0 +1,39 @@
+"""Train the compact network on a budget of steps and keep the record under benchmarks/results/.
+
+    python benchmarks/compact.py {cifar10,shapes} STEPS
+
+The record is that of `minimaxvit train`; the run itself stays in runs/, and if interrupted goes on
+from there.
+"""
+
+import argparse
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from minimaxvit import CONFIGS
+from minimaxvit.allocator import keep_memory
+from minimaxvit.data import load_data
+from minimaxvit.training import RECORD, Recipe, fit
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", choices=["cifar10", "shapes"])
+    parser.add_argument("steps", type=int)
+    options = parser.parse_args()
+    keep_memory()
+    name = f"compact-{options.data}-{options.steps}-steps"
+    folder = Path("runs") / name
+    command = shlex.join(["python", *sys.argv])
+    recipe = Recipe(steps=options.steps)
+    record = fit(CONFIGS["compact"], *load_data(options.data), recipe, folder, command=command)
+    print(record["data"]["source"], record["result"])
+    shutil.copyfile(folder / RECORD, RESULTS / f"{name}.json")
+
+
+if __name__ == "__main__":
+    main()

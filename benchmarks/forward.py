@@ -1,0 +1,107 @@
+"""Time MaxViT-T against timm and torchvision, interleaved in one process, and write the ratios.
+
+    python benchmarks/forward.py [--batch 8] [--rounds 10] [--training] [--bf16]
+
+Each round times every network once, so that a machine that slows down slows all of them. What
+counts is the ratio of medians; absolute times are those of the machine named beside them.
+"""
+
+import argparse
+import json
+import platform
+import shlex
+import statistics
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from minimaxvit import maxvit
+from minimaxvit.allocator import keep_memory
+from minimaxvit.weights import write_whole
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def peers():
+    """Build tiny for 1000 classes three times: ours, timm's official one and torchvision's."""
+    if not torch.cuda.is_available():
+        # torchvision from the package index does not import beside a CPU build without these two.
+        operators = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            operators.define(f"{name}(Tensor dets, Tensor scores, float threshold) -> Tensor")
+    import timm
+    import torchvision
+
+    return {
+        "minimaxvit": maxvit("tiny"),
+        "timm": timm.create_model("maxvit_tiny_tf_224"),
+        "torchvision": torchvision.models.maxvit_t(),
+    }
+
+
+def run_once(model, images, training, bf16):
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        if not training:
+            with torch.inference_mode():
+                return model(images)
+        logits = model(images)
+    logits.float().square().mean().backward()
+    model.zero_grad()
+
+
+def measure(options):
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    networks = peers()
+    for model in networks.values():
+        model.to(device, memory_format=torch.channels_last).train(options.training)
+    images = torch.randn(options.batch, 3, 224, 224, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    times = {name: [] for name in networks}
+    for round_number in range(options.rounds + 1):
+        for name, model in networks.items():
+            started = time.perf_counter()
+            run_once(model, images, options.training, options.bf16)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if round_number:  # the first round warms up
+                times[name].append(time.perf_counter() - started)
+    return device, {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--training", action="store_true")
+    parser.add_argument("--bf16", action="store_true")
+    options = parser.parse_args()
+    kept = keep_memory()
+    device, medians = measure(options)
+    ratios = {name: seconds / medians["minimaxvit"] for name, seconds in medians.items()}
+    for name, seconds in medians.items():
+        print(f"{name:12} {options.batch / seconds:7.2f} pictures/s, {ratios[name]:.2f} x our time")
+    name = "-".join(["forward", device] + ["training"] * options.training + ["bf16"] * options.bf16)
+    record = {
+        "command": shlex.join(["python", *sys.argv]),
+        "batch": options.batch,
+        "rounds": options.rounds,
+        "median_seconds": medians,
+        "time_over_ours": ratios,
+        "allocator_kept": kept,
+        "machine": {
+            "processor": torch.cpu.get_capabilities().get("cpu_name"),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if device == "cuda" else None,
+            "system": platform.platform(),
+        },
+        "versions": {name: version(name) for name in ("torch", "timm", "torchvision")},
+    }
+    text = json.dumps(record, indent=1)
+    write_whole(RESULTS / f"{name}.json", lambda partial: partial.write_text(text + "\n"))
+
+
+if __name__ == "__main__":
+    main()

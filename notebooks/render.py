@@ -1,0 +1,212 @@
+"""Render the course: execute a copy of every lesson and write pages that need no network.
+
+    python notebooks/render.py --run runs/lessons --out build/lessons
+
+What runs is a copy beside the output, so the lessons in the checkout stay as they are. The pages
+take the output's name once all are written, so a failure leaves the pages made before.
+"""
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jinja2
+import nbformat
+from bs4 import BeautifulSoup
+from nbclient import NotebookClient
+from nbclient.exceptions import CellControlSignal, DeadKernelError
+from nbconvert import HTMLExporter
+from nbconvert.filters import strip_ansi
+from pygments.formatters import HtmlFormatter
+from training_page import draw_curve, duration, read_record, readable, record_tables
+from traitlets.config import Config
+
+HERE = Path(__file__).resolve().parent
+GENERATOR = "minimaxvit notebooks/render.py"
+PROMISE = (
+    "Learn MaxViT by building it: each lesson derives one part by hand, "
+    "then checks it against the package."
+)
+SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"]
+CODE = re.compile(r"(`+|~~~+).*?\1", re.DOTALL)
+TEX = re.compile(r"(?<!\\)\$[^$]+(?<!\\)\$|\$\$|\\\\[(\[]|\\begin\{")
+
+
+@dataclass
+class Page:
+    """A page and what its neighbours and the index say of it."""
+
+    page: str
+    title: str
+    body: str = ""
+    question: str = ""
+    seconds: float = 0.0
+
+
+def beside(path):
+    """Tell nbclient and nbconvert to look for files where the lesson lies."""
+    return {"metadata": {"path": str(path.parent)}}
+
+
+def execute(path):
+    """Run a lesson from top to bottom in its own folder, and stop at the first cell that fails."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=3600,
+        coalesce_streams=True,
+        resources=beside(path),
+    )
+    # A backend set outside would keep the kernel from showing its pictures.
+    environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    with client.setup_kernel(env=environment):
+        for number, cell in enumerate(notebook.cells):
+            try:
+                client.execute_cell(cell, number)
+            except (CellControlSignal, DeadKernelError) as error:
+                sys.exit(f"{path.name}, cell {number + 1} failed:\n{strip_ansi(str(error))}")
+    return notebook
+
+
+def refuse(name, notebook, soup):
+    """Stop at what a page without network, or a reader without sight, could not make out."""
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type == "markdown" and TEX.search(CODE.sub("", cell.source)):
+            sys.exit(f"{name}, cell {number}: TeX needs the network; write code or plain text")
+    for tag in soup.select("[src], link[href]"):
+        cell = len(tag.find_all_previous(class_="cell"))
+        if urlsplit(tag.get("src", tag.get("href"))).scheme != "data":
+            sys.exit(f"{name}, cell {cell}: {str(tag)[:80]} is not part of the page")
+        if tag.get("alt", "").startswith("No description has been provided"):
+            sys.exit(f"{name}, cell {cell}: a picture without 'alt' in its output's metadata")
+    if len(soup.select("h1")) != 1:
+        sys.exit(f"{name}: a lesson has one first-level heading, not {len(soup.select('h1'))}")
+
+
+def mend_links(soup, names):
+    """Point links between lessons at their pages; files that are no page become plain text."""
+    for link in soup.select("a.anchor-link"):
+        link.decompose()
+    for link in soup.select("a[href]"):
+        target = urlsplit(link["href"])
+        if target.path in names:
+            link["href"] = link["href"].replace(".ipynb", ".html", 1)
+        elif not target.scheme and target.path:
+            link.unwrap()
+
+
+def question(soup):
+    """The first sentence below the title, past a label such as "Question."."""
+    paragraph = soup.h1.find_next("p")
+    sentences = re.split(r"(?<=[.?!:])\s+", paragraph.get_text()) if paragraph else []
+    return next((sentence for sentence in sentences if len(sentence.split()) > 2), "")
+
+
+def render(path, names):
+    """Execute one lesson and turn it into a page."""
+    started = time.perf_counter()
+    notebook = execute(path)
+    seconds = time.perf_counter() - started
+    exporter = HTMLExporter(
+        config=Config(NbConvertBase={"display_data_priority": SHOWN}),
+        template_name="template",
+        template_file="lesson.html.j2",
+        extra_template_basedirs=[str(HERE)],
+        embed_images=True,
+    )
+    html, _ = exporter.from_notebook_node(notebook, beside(path))
+    soup = BeautifulSoup(html, "html.parser")
+    mend_links(soup, names)
+    refuse(path.name, notebook, soup)
+    return Page(path.stem + ".html", soup.h1.get_text(), str(soup), question(soup), seconds)
+
+
+def stylesheet():
+    """Our style and the colours of code, by day and by night."""
+    day = HtmlFormatter(style="default").get_style_defs(".highlight")
+    night = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    ours = (HERE / "template" / "style.css").read_text()
+    return f"{day}\n@media (prefers-color-scheme: dark) {{\n{night}\n}}\n{ours}"
+
+
+def write_pages(folder, lessons, record):
+    """Write the index, the lessons and the training run, each with everything it needs inside."""
+    loader = jinja2.FileSystemLoader(HERE / "template")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
+    environment.filters.update(duration=duration, readable=readable)
+    environment.globals.update(css=stylesheet(), generator=GENERATOR)
+
+    def write(name, template, **values):
+        html = environment.get_template(template).render(**values)
+        (folder / name).write_text(html, encoding="utf-8")
+
+    training = Page("training.html", "The training run")
+    trail = [None, *lessons, training]
+    for previous, lesson, following in zip(trail, lessons, trail[2:], strict=False):
+        write(lesson.page, "page.html.j2", **vars(lesson), previous=previous, next=following)
+    run = {"curve": draw_curve(record["history"]), "history": record["history"]}
+    write(
+        training.page,
+        "training.html.j2",
+        title=training.title,
+        previous=lessons[-1],
+        tables=record_tables(record),
+        **run,
+    )
+    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    write(
+        "index.html",
+        "home.html.j2",
+        title="MaxViT, built from scratch",
+        promise=PROMISE,
+        lessons=lessons,
+        machine=machine,
+        **run,
+    )
+
+
+def main(arguments=None):
+    """Check what can be checked at once, run the lessons, and only then replace earlier pages."""
+    parser = argparse.ArgumentParser(description="Render the lessons to pages.")
+    parser.add_argument("--run", type=Path, help="folder of a finished training run")
+    parser.add_argument("--out", type=Path, default=Path("build/lessons"), help="folder to write")
+    parser.add_argument("--notebooks", type=Path, default=HERE, help="folder of the lessons")
+    options = parser.parse_args(arguments)
+    record, out = read_record(options.run), options.out.resolve()
+    index = out / "index.html"
+    free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not free and not (index.is_file() and GENERATOR in index.read_text(encoding="utf-8")):
+        sys.exit(f"{out} exists and was not made here; name another --out")
+    names = sorted(path.name for path in options.notebooks.glob("*.ipynb"))
+    if not names:
+        sys.exit(f"There are no lessons in {options.notebooks}")
+
+    half = out.with_name(f".{out.name}-{os.getpid()}")
+    work, made = half / "notebooks", half / "made"
+    try:
+        ignored = shutil.ignore_patterns("__pycache__", ".*")
+        shutil.copytree(options.notebooks, work, ignore=ignored)
+        made.mkdir()
+        lessons = []
+        for number, name in enumerate(names, start=1):
+            lessons.append(render(work / name, names))
+            print(f"{number}/{len(names)} {name}: {duration(lessons[-1].seconds)}", flush=True)
+        write_pages(made, lessons, record)
+        if out.exists():
+            out.rename(half / "earlier")
+        made.rename(out)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    print(f"Open {index}")
+
+
+if __name__ == "__main__":
+    main()

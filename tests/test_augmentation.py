@@ -1,0 +1,111 @@
+"""Augmentation against naive loops: what a picture may become, and that chance is spread evenly."""
+
+from itertools import product
+
+import pytest
+import torch
+from helpers import few
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minimaxvit.augmentation import augment, cut_hole, flip, move
+
+sides = st.integers(3, 6)
+GREY = 128
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(b, h, w, c=3):
+    """Pictures of random bytes, none of them grey, so that a hole can be told from what it hid."""
+    return torch.randint(GREY, (b, c, h, w), generator=seeded(1), dtype=torch.uint8)
+
+
+def moved(image, down, right):
+    """Look at `image` through a frame moved so far, pixel by pixel, mirroring at the edge."""
+
+    def mirror(place, side):
+        return side - 1 - abs(side - 1 - abs(place))
+
+    c, h, w = image.shape
+    result = torch.empty_like(image)
+    for y, x in product(range(h), range(w)):
+        result[:, y, x] = image[:, mirror(y + down, h), mirror(x + right, w)]
+    return result
+
+
+def test_half_of_the_pictures_are_mirrored_and_the_rest_stay():
+    images = pictures(2000, 2, 5)
+    flipped = flip(images, seeded())
+    mirrored = (flipped == images.flip(3)).flatten(1).all(1)
+    stayed = (flipped == images).flatten(1).all(1)
+    assert (mirrored ^ stayed).all()
+    assert 900 < mirrored.sum() < 1100
+
+
+@given(sides, sides, st.integers(1, 2))
+@few
+def test_a_moved_picture_is_one_of_its_shifts(h, w, shift):
+    images = pictures(3, h, w)
+    reach = range(-shift, shift + 1)
+    for image, result in zip(images, move(images, seeded(), shift), strict=True):
+        assert any(torch.equal(result, moved(image, *by)) for by in product(reach, reach))
+
+
+def test_every_shift_comes_about_equally_often():
+    image = pictures(1, 7, 6)
+    results = move(image.expand(2500, -1, -1, -1), seeded(), 2)
+    for down, right in product(range(-2, 3), repeat=2):
+        count = (results == moved(image[0], down, right)).flatten(1).all(1).sum()
+        assert 60 < count < 140, f"{count} of 2500 moved by {down}, {right}"
+
+
+@given(sides, sides, st.integers(1, 3))
+@few
+def test_a_hole_is_a_grey_square_and_the_rest_stays(h, w, hole):
+    images = pictures(4, h, w)
+    holed = cut_hole(images, seeded(), hole)
+    grey = holed == GREY
+    assert (grey.sum((2, 3)) == hole * hole).all()
+    assert (grey.any(2).sum(2) == hole).all() and (grey.any(3).sum(2) == hole).all()
+    assert torch.equal(holed[~grey], images[~grey])
+    assert (grey == grey[:, :1]).all()  # the same place in every channel
+
+
+def test_a_hole_may_be_anywhere_inside():
+    grey = cut_hole(pictures(2000, 4, 5), seeded(), 2)[:, 0] == GREY
+    corners = {tuple(place.nonzero()[0].tolist()) for place in grey}
+    assert corners == set(product(range(3), range(4)))
+
+
+@given(sides, sides, st.integers(0, 2), st.integers(0, 3), st.sampled_from([1, 3]))
+@few
+def test_type_and_shape_stay(h, w, shift, hole, c):
+    images = pictures(5, h, w, c)
+    before = images.clone()
+    result = augment(images, seeded(), shift, hole)
+    assert result.dtype == torch.uint8 and result.shape == images.shape
+    assert torch.equal(images, before)  # the data set itself must never change
+
+
+def test_the_seed_alone_decides():
+    images = pictures(50, 8, 8)
+    assert torch.equal(augment(images, seeded(3), 2, 3), augment(images, seeded(3), 2, 3))
+    assert not torch.equal(augment(images, seeded(3), 2, 3), augment(images, seeded(4), 2, 3))
+
+
+def test_pictures_of_a_batch_are_treated_apart():
+    images = pictures(1, 8, 8).expand(200, -1, -1, -1)
+    for step in (flip, lambda x, g: move(x, g, 2), lambda x, g: cut_hole(x, g, 3)):
+        assert len(step(images, seeded()).unique(dim=0)) > 1
+
+
+@pytest.mark.parametrize("shift, hole", [(0, 0), (2, 0), (0, 3), (2, 3)])
+def test_zero_leaves_a_step_out_and_steps_come_in_order(shift, hole):
+    images, generator = pictures(20, 8, 8), seeded()
+    expected = flip(images, generator)
+    expected = move(expected, generator, shift) if shift else expected
+    expected = cut_hole(expected, generator, hole) if hole else expected
+    assert torch.equal(augment(images, seeded(), shift, hole), expected)

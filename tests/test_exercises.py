@@ -1,0 +1,99 @@
+"""Every exercise in its three states: not attempted, right, and each mistake by its name."""
+
+import re
+
+import pytest
+import torch
+from einops import rearrange
+
+from minimaxvit import block_partition, block_reverse, exercises, grid_partition
+from minimaxvit.exercises import PASTE_GRID, Exercise, check, hint
+from minimaxvit.exercises.checking import verdict
+
+EXERCISES = {name: e for name, e in vars(exercises).items() if isinstance(e, Exercise)}
+every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+MISTAKES = [(e, *mistake) for e in EXERCISES.values() for mistake in e.mistakes]
+
+
+def stub(*arguments):
+    return ...
+
+
+@every_exercise
+def test_a_stub_is_not_attempted(exercise, capsys):
+    check(exercise, stub)
+    assert capsys.readouterr().out.startswith("Not attempted yet")
+
+
+@every_exercise
+def test_the_truth_is_right_in_several_cases(exercise, capsys):
+    assert len(exercise.cases()) > 1
+    check(exercise, exercise.truth)
+    assert capsys.readouterr().out == f"Right, in all {len(exercise.cases())} cases.\n"
+
+
+@pytest.mark.parametrize("exercise, mistake, sentence", MISTAKES)
+def test_each_mistake_is_called_by_its_name(exercise, mistake, sentence):
+    assert verdict(exercise, mistake) == f"Not yet: {sentence}"
+
+
+@every_exercise
+def test_hints_come_one_by_one(exercise, capsys):
+    for level, text in enumerate(exercise.hints, start=1):
+        hint(exercise, level)
+        assert capsys.readouterr().out == f"Hint {level} of {len(exercise.hints)}: {text}\n"
+    for level in (0, len(exercise.hints) + 1):
+        with pytest.raises(ValueError, match="there are hints 1 to"):
+            hint(exercise, level)
+
+
+@every_exercise
+def test_cases_are_the_same_each_time_and_their_tensors_new(exercise):
+    for some, others in zip(exercise.cases(), exercise.cases(), strict=True):
+        torch.testing.assert_close(some, others)
+        for one, other in zip(some, others, strict=True):
+            assert one is not other or not isinstance(one, torch.Tensor)
+
+
+@pytest.mark.parametrize(
+    "answer, complaint",
+    [
+        (lambda groups, grid, h, w: None, "returned NoneType, not a tensor"),
+        (lambda groups, grid, h, w: groups, r"but \d+ of 96 values wrong"),
+        (lambda groups, grid, h, w: groups[0], r"returned shape \(4, 4, 3\), not \(2, 4, 4, 3\)"),
+        (lambda groups: groups, "raised TypeError"),
+        (lambda groups, grid, h, w: block_reverse(-groups, grid, h, w), "96 of 96 values wrong"),
+    ],
+)
+def test_other_wrong_answers_are_told_what_came_out(answer, complaint):
+    said = verdict(PASTE_GRID, answer)
+    assert said.startswith("Not yet: called with a tensor (2, 4, 4, 3), 2, 4, 4, it ")
+    assert re.search(complaint, said)
+
+
+def test_a_working_answer_of_another_make_is_right():
+    def by_slices(groups, grid, h, w):
+        x = groups.new_empty(len(groups), h, w, groups.shape[-1])
+        down, right = h // grid, w // grid
+        for group, tokens in enumerate(groups.unbind(1)):
+            row, column = divmod(group, right)
+            x[:, row::down, column::right] = tokens.unflatten(1, (grid, grid))
+        return x
+
+    assert verdict(PASTE_GRID, by_slices).startswith("Right")
+
+
+def test_an_answer_that_is_right_on_square_maps_only_is_not_right():
+    def guess(groups, grid, h, w):
+        return rearrange(
+            groups, "b (n1 n2) (g1 g2) c -> b (g1 n1) (g2 n2) c", n1=w // grid, g1=grid
+        )
+
+    assert verdict(PASTE_GRID, guess).startswith("Not yet: called with a tensor (2, 6, 16, 3), 4")
+
+
+def test_the_cases_tell_block_from_grid():
+    for groups, grid, h, w in PASTE_GRID.cases():
+        x = PASTE_GRID.truth(groups, grid, h, w)
+        torch.testing.assert_close(grid_partition(x, grid), groups)
+        assert not torch.equal(block_partition(x, grid), groups)

@@ -1,0 +1,106 @@
+"""The lessons as they are committed: executed, short, and readable without sight of the pictures.
+
+That they still say the same when run again is nbval's to prove: see the Makefile.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import minimaxvit
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+IGNORED = re.compile(r"^\s*#\s*(NBVAL_|PYTEST_VALIDATE_)(IGNORE_OUTPUT|SKIP)", re.MULTILINE)
+IGNORED_TAGS = {"nbval-ignore-output", "nbval-skip"}
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path, kind):
+    notebook = nbformat.read(path, as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
+
+
+@every_notebook
+def test_it_was_executed_in_order_and_without_errors(path):
+    cells = read(path, "code")
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [out for cell in cells for out in cell.outputs if out.output_type == "error"]
+
+
+@every_notebook
+def test_running_it_again_would_give_the_same_file(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert not [cell.id for cell in notebook.cells if "execution" in cell.metadata]
+    assert " at 0x" not in path.read_text(encoding="utf-8")
+
+
+@every_notebook
+def test_it_is_short(path):
+    words = sum(len(cell.source.split()) for cell in read(path, "markdown"))
+    lines = [line for cell in read(path, "code") for line in cell.source.splitlines()]
+    assert words <= 1500
+    assert sum(bool(line.strip()) for line in lines) <= 150
+    assert path.stat().st_size < 1_000_000
+
+
+@every_notebook
+def test_nbval_compares_nine_cells_in_ten(path):
+    cells = read(path, "code")
+    ignored = [
+        cell
+        for cell in cells
+        if IGNORED.search(cell.source) or IGNORED_TAGS & set(cell.metadata.get("tags", []))
+    ]
+    assert 10 * len(ignored) <= len(cells)
+
+
+@every_notebook
+def test_every_picture_is_told_with_its_numbers(path):
+    for cell in read(path, "code"):
+        for output in cell.outputs:
+            for kind in output.get("data", {}):
+                if kind.startswith("image/"):
+                    alt = output.metadata.get(kind, {}).get("alt", "")
+                    assert re.search(r"\d", alt), f"cell {cell.execution_count}: {alt!r}"
+
+
+@every_notebook
+def test_a_solution_is_folded_and_was_executed(path):
+    for cell in read(path, "code"):
+        if "solution" in cell.metadata.get("tags", []):
+            assert cell.metadata.jupyter.source_hidden
+            assert "Right" in "".join(output.get("text", "") for output in cell.outputs)
+
+
+SWAP = "\n{0}_{2}, {1}_{2} = {1}_{2}, {0}_{2}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "swapped",
+    [(), ("partition", "reverse"), ("reverse",)],
+    ids=lambda names: "+".join(names) or "none",
+)
+def test_lesson_4_fails_when_block_and_grid_are_swapped(tmp_path, swapped):
+    shutil.copytree(Path(minimaxvit.__file__).parent, tmp_path / "minimaxvit")
+    lesson = shutil.copy(next(path for path in NOTEBOOKS if path.name.startswith("04-")), tmp_path)
+    with (tmp_path / "minimaxvit" / "partition.py").open("a") as source:
+        source.writelines(SWAP.format("block", "grid", name) for name in swapped)
+    nbval = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "--rootdir", tmp_path]
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", *nbval, lesson],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    failed = re.search(r"(\d+) failed", result.stdout)
+    assert result.returncode == bool(swapped), result.stdout + result.stderr
+    assert bool(failed) == bool(swapped), result.stdout

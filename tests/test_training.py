@@ -1,0 +1,290 @@
+"""A run learns, stops when it must, and survives being killed at any moment."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from minimaxvit import MaxViT, MaxViTConfig, load, training
+from minimaxvit.block import MAXVIT
+from minimaxvit.data import Pictures, shapes
+from minimaxvit.shapes import SHAPES, draw_shapes
+from minimaxvit.training import (
+    CHECKPOINT,
+    RECORD,
+    WEIGHTS,
+    Machine,
+    Recipe,
+    choose_machine,
+    evaluate,
+    fit,
+    make_optimisers,
+    rate,
+)
+
+SMALL = MaxViTConfig((1,), (32,), 32, 4, (MAXVIT,), 1, drop_rate=0.5, num_classes=10)
+SHORT = Recipe(epochs=3, batch_size=16, validation=16, muon_rate=0.02, shift=2, hole=6)
+
+# Trains in a process of its own, which dies where it is told to.
+DOOMED = """
+import os, signal, sys, torch
+from minimaxvit import training
+from tests.test_training import SHORT, SMALL, few_shapes
+
+torch.set_num_threads(1)
+where, folder = sys.argv[1:]
+step, save, line = training._step, torch.save, training._line
+calls = {"step": 0, "save": 0}
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def doomed_step(*arguments):
+    calls["step"] += 1
+    if where == "mid-step" and calls["step"] == 9:
+        arguments[0].model.stem.conv1.weight.data.zero_()  # half done
+        die()
+    return step(*arguments)
+
+def doomed_save(state, path):
+    calls["save"] += 1
+    save(state, path)
+    if where == "while writing" and calls["save"] == 2:
+        os.truncate(path, os.path.getsize(path) // 2)
+        die()
+
+def doomed_line(run):
+    if where == "between epochs" and run.step > 6:
+        die()
+    return line(run)
+
+training._step, torch.save, training._line = doomed_step, doomed_save, doomed_line
+training.fit(SMALL, *few_shapes(), SHORT, folder)
+"""
+
+
+def few_shapes(count=16 + 6 * 16):
+    images, labels = map(torch.from_numpy, draw_shapes(count, seed=0))
+    pictures = Pictures(images, labels.long(), SHAPES, "shapes")
+    return pictures, pictures[:32]
+
+
+def train_apart(folder, where="nowhere"):
+    root = os.path.dirname(os.path.dirname(__file__))
+    return subprocess.run(
+        [sys.executable, "-c", DOOMED, where, str(folder)],
+        cwd=root, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    ended = train_apart(folder)
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+@pytest.mark.parametrize("where", ["mid-step", "between epochs", "while writing"])
+def test_a_killed_run_goes_on_and_ends_bit_identical(where, undisturbed, tmp_path):
+    killed = train_apart(tmp_path, where)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / WEIGHTS).exists() and not (tmp_path / RECORD).exists()
+    first_epochs = torch.load(tmp_path / CHECKPOINT, weights_only=True)["history"]
+    assert first_epochs, "it was killed before its first checkpoint: nothing is tested"
+
+    resumed = train_apart(tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "epoch 1:" not in resumed.stdout
+    expected = load_file(undisturbed / WEIGHTS)
+    for name, tensor in load_file(tmp_path / WEIGHTS).items():
+        assert torch.equal(tensor, expected[name]), name
+    assert without_times(tmp_path) == without_times(undisturbed)
+
+
+def without_times(folder):
+    record = json.loads((folder / RECORD).read_text())
+    del record["result"]["seconds"]
+    for epoch in record["history"]:
+        del epoch["seconds"]
+    return record
+
+
+def test_a_finished_run_is_not_run_again(undisturbed):
+    before = {path.name: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
+    record = fit(SMALL, *few_shapes(), SHORT, undisturbed)
+    assert record == json.loads((undisturbed / RECORD).read_text())
+    assert {path.name: path.stat().st_mtime_ns for path in undisturbed.iterdir()} == before
+
+
+def test_a_folder_with_another_run_is_refused(undisturbed):
+    another = Recipe(**{**vars(SHORT), "muon_rate": 0.5, "seed": 3})
+    with pytest.raises(ValueError, match="another run: its recipe differs in muon_rate, seed"):
+        fit(SMALL, *few_shapes(), another, undisturbed)
+    with pytest.raises(ValueError, match="its data differs in sha256"):
+        fit(SMALL, *few_shapes()[::-1], SHORT, undisturbed)
+
+
+def test_a_run_leaves_a_record_and_a_network_and_nothing_else(undisturbed):
+    assert {path.name for path in undisturbed.iterdir()} == {WEIGHTS, RECORD}
+    record = json.loads((undisturbed / RECORD).read_text())
+    assert record["seed"] == 0 and record["recipe"]["epochs"] == 3
+    assert record["data"]["source"] == "shapes" and record["data"]["training"] == 96
+    assert record["data"]["sha256"] == [pictures.sha256() for pictures in few_shapes()]
+    assert record["versions"]["torch"] == torch.__version__
+    assert [epoch["step"] for epoch in record["history"]] == [6, 12, 18]
+    accuracy, _ = evaluate(load(undisturbed / WEIGHTS), few_shapes()[1])
+    assert accuracy == record["result"]["accuracy"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
+    tmp_path, monkeypatch
+):
+    seen = itertools.count(1)
+
+    def poisoned(images, normalise=training.normalise):
+        return normalise(images) * (float("nan") if next(seen) == 10 else 1)
+
+    monkeypatch.setattr(training, "normalise", poisoned)
+    recipe = Recipe(**{**vars(SHORT), "validation": 0})
+    with pytest.raises(FloatingPointError) as stopped:
+        fit(SMALL, *few_shapes(96), recipe, tmp_path)
+    assert "nan at step 10" in str(stopped.value)
+    assert str(tmp_path / CHECKPOINT) in str(stopped.value)
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    assert state["step"] == 6
+    assert all(tensor.isfinite().all() for tensor in state["model"].values())
+
+
+def test_training_learns_to_tell_shapes(tmp_path):
+    recipe = Recipe(epochs=50, batch_size=16, validation=0, hole=0, shift=0)
+    record = fit(replace(SMALL, drop_rate=0.0), *few_shapes(64), recipe, tmp_path)
+    assert record["history"][0]["train_accuracy"] < 0.3
+    assert record["history"][-1]["train_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("steps, epochs_seen", [(3, [3]), (7, [6, 7]), (12, [6, 12])])
+def test_a_budget_may_be_counted_in_steps(steps, epochs_seen, tmp_path):
+    recipe = Recipe(**{**vars(SHORT), "steps": steps})
+    record = fit(SMALL, *few_shapes(), recipe, tmp_path)
+    assert [epoch["step"] for epoch in record["history"]] == epochs_seen
+
+
+def test_a_batch_that_cannot_be_filled_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="32 pictures do not fill a batch of 64"):
+        fit(SMALL, *few_shapes(32), Recipe(batch_size=64, validation=0), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_leaves_the_chances_of_its_caller_alone(tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(SMALL, *few_shapes(), Recipe(**{**vars(SHORT), "steps": 1}), tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_rate_rises_along_a_line_and_falls_to_nothing():
+    rates = [rate(step, 100, 0.1) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1)
+    assert rates[55] == pytest.approx(0.5) and rates[100] == 0
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates[10:]))
+    assert rate(0, 1, 0.1) == 1
+
+
+def test_muon_gets_the_inner_matrices_and_adamw_the_rest():
+    model = MaxViT(SMALL)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    muon, adam = (
+        [names[p] for group in optimiser.param_groups for p in group["params"]]
+        for optimiser in make_optimisers(model, SHORT)
+    )
+    assert sorted(muon + adam) == sorted(names.values())
+    assert "stages.0.0.parts.1.attention.query.weight" in muon and "stem.conv2.weight" in muon
+    for outside in ("stem.conv1.weight", "head.classify.weight"):
+        assert outside in adam
+    assert not [name for name in muon if "depthwise" in name or "table" in name or "bias" in name]
+
+
+def test_tables_norms_and_biases_do_not_decay():
+    model = MaxViT(SMALL)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    for optimiser in make_optimisers(model, Recipe(weight_decay=0.3)):
+        for group in optimiser.param_groups:
+            for parameter in group["params"]:
+                spared = parameter.ndim == 1 or names[parameter].endswith("table")
+                assert group["weight_decay"] == (0 if spared else 0.3), names[parameter]
+
+
+def test_evaluation_counts_true_classes_in_rows():
+    class AlwaysTwo(torch.nn.Module):
+        def forward(self, images):
+            return torch.eye(10)[2].expand(len(images), -1)
+
+    pictures, _ = few_shapes()
+    accuracy, confusion = evaluate(AlwaysTwo(), pictures, batch_size=7)
+    counts = pictures.labels.bincount(minlength=10)
+    assert torch.equal(confusion[:, 2], counts) and confusion.sum() == len(pictures)
+    assert accuracy == pytest.approx(counts[2].item() / len(pictures))
+
+
+def test_strided_convolutions_stay_in_fp32_on_a_cpu():
+    run = training.Run(SMALL, SHORT, Machine("cpu", bf16=True), 96)
+    types = {}
+    for name, module in run.model.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(
+                lambda module, _, out, name=name: types.update(
+                    {name: (module.stride[0], out.dtype)}
+                )
+            )
+    with torch.autocast("cpu", torch.bfloat16):
+        run.forward(torch.zeros(2, 3, 32, 32))
+    assert {dtype for stride, dtype in types.values() if stride == 2} == {torch.float32}
+    assert {dtype for stride, dtype in types.values() if stride == 1} == {torch.bfloat16}
+
+
+def test_the_average_lags_behind_the_weights():
+    run = training.Run(SMALL, Recipe(average=0.9), Machine("cpu", bf16=False), 1000)
+    weight, averaged = run.model.head.hidden.weight, run.averaged_model().head.hidden.weight
+    start = weight.detach().clone()
+    run.average.update_parameters(run.model)
+    with torch.no_grad():
+        weight.add_(1)
+    run.average.update_parameters(run.model)
+    torch.testing.assert_close(averaged, start + 0.1)
+
+
+def test_the_machine_is_chosen_and_can_be_overruled():
+    assert choose_machine("cpu", bf16=False) == Machine("cpu", False, False)
+    assert choose_machine().device == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_too(tmp_path, monkeypatch):
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: compile_(model, backend="eager"))
+    machine = choose_machine("cpu", bf16=False, compile=True)
+    recipe = Recipe(**{**vars(SHORT), "steps": 2})
+    compiled = fit(SMALL, *few_shapes(), recipe, tmp_path / "compiled", machine)
+    plain = fit(SMALL, *few_shapes(), recipe, tmp_path / "plain", choose_machine("cpu", False))
+    assert compiled["history"][0]["loss"] == pytest.approx(plain["history"][0]["loss"], abs=1e-3)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("compile", [False, True])
+def test_the_same_path_trains_on_a_gpu(compile, tmp_path):
+    machine = choose_machine("cuda", compile=compile)
+    training_set, test = shapes(2000, 500)
+    record = fit(SMALL, training_set, test, Recipe(epochs=3, validation=100), tmp_path, machine)
+    assert record["machine"]["gpu"]
+    assert record["history"][-1]["loss"] < record["history"][0]["loss"]
+    assert load(tmp_path / WEIGHTS).config == SMALL
