@@ -33,7 +33,7 @@ LOOK_EVERY = 10  # steps between looks at the loss: on a GPU each look waits for
 class Recipe:
     """How to train. Budgets are epochs, or steps if given; rates are per step."""
 
-    epochs: int = 8
+    epochs: int = 4
     steps: int | None = None
     batch_size: int = 128
     muon_rate: float = 0.02
@@ -84,6 +84,7 @@ def fit(config, training, test, recipe, folder, machine=None, command=None):
     if (folder / RECORD).is_file():
         record = json.loads((folder / RECORD).read_text())
         _refuse_another_run(folder, record, settings)
+        (folder / CHECKPOINT).unlink(missing_ok=True)  # it was killed just before the end
         return record
     train_on, watch = training[recipe.validation :], training[: recipe.validation]
     train_on, watch = train_on.to(machine.device), watch.to(machine.device)

@@ -61,7 +61,7 @@ def write_whole(path, write):
     """Let `write(partial)` make a file beside `path`, then move it there: all of it or nothing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.partial")  # what a kill leaves, the next try overwrites
     try:
         write(partial)
         with open(partial, "rb+") as file:

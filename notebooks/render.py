@@ -152,7 +152,8 @@ def write_pages(folder, lessons, record):
     trail = [None, *lessons, training]
     for previous, lesson, following in zip(trail, lessons, trail[2:], strict=False):
         write(lesson.page, "page.html.j2", **vars(lesson), previous=previous, next=following)
-    run = {"curve": draw_curve(record["history"]), "history": record["history"]}
+    history, source = record["history"], record["data"]["source"]
+    run = {"curve": draw_curve(history, source), "history": history}
     write(
         training.page,
         "training.html.j2",

@@ -38,14 +38,15 @@ def series(history, key):
     return [row["epoch"] for row in rows], [row[key] for row in rows]
 
 
-def describe_curve(history):
-    """Say what the curve shows, computed from the numbers that are drawn."""
+def describe_curve(history, source):
+    """Say what the curve shows and of which pictures, computed from the numbers that are drawn."""
     loss, train, validation = (series(history, key)[1] for key in MEASURED)
-    takeaway = f"Training accuracy ends at {train[-1]:.1%}; no pictures were held out to validate"
+    takeaway = f"{source}: training accuracy ends at {train[-1]:.1%}"
+    takeaway += "; no pictures were held out to validate"
     if validation:
         gap = 100 * (validation[-1] - train[-1])
         takeaway = (
-            f"Validation accuracy ends at {validation[-1]:.1%}, "
+            f"{source}: validation accuracy ends at {validation[-1]:.1%}, "
             f"{abs(gap):.1f} points {'below' if gap < 0 else 'above'} training"
         )
     alt = (
@@ -59,9 +60,9 @@ def describe_curve(history):
     return takeaway, alt + "."
 
 
-def draw_curve(history):
+def draw_curve(history, source):
     """Draw loss and accuracies under each other, readable also when a phone shrinks them."""
-    takeaway, alt = describe_curve(history)
+    takeaway, alt = describe_curve(history, source)
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     figure.suptitle(takeaway, fontsize=11)
     above, below = figure.subplots(2, 1, sharex=True)

@@ -41,6 +41,15 @@ def test_another_c_library_is_left_alone(monkeypatch):
     assert keep_memory() is False
 
 
+def test_glibc_is_told_by_the_numbers_of_its_malloc_h(monkeypatch):
+    told = []  # glibc says yes to numbers that it does not know
+    library = type("Library", (), {"mallopt": lambda *hint: told.append(hint) or 1})
+    monkeypatch.setattr(allocator.platform, "libc_ver", lambda: ("glibc", "2.36"))
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda _: library)
+    assert keep_memory() is True
+    assert sorted(told) == [(-4, 0), (-1, 2**31 - 1)]
+
+
 def test_a_refusal_of_either_hint_is_told(monkeypatch):
     def refusing(name):
         return lambda option, value: int(option != name)

@@ -17,8 +17,6 @@ from minimaxvit.data import (
     CIFAR10_FOLDER,
     CIFAR10_MD5,
     CIFAR10_URL,
-    TEST_FILE,
-    TRAINING_FILES,
     Pictures,
     cifar10,
     download_cifar10,
@@ -30,6 +28,8 @@ from minimaxvit.data import (
 
 ROW = 3073
 SIZE = 10_000 * ROW
+TRAINING_FILES = [f"data_batch_{number}.bin" for number in (1, 2, 3, 4, 5)]
+TEST_FILE = "test_batch.bin"
 FILES = [*TRAINING_FILES, TEST_FILE]
 
 

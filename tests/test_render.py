@@ -223,15 +223,15 @@ def test_curve_says_the_numbers_of_the_record(render, pages):
         *RECORD["history"],
         {**RECORD["history"][0], "epoch": 5, "validation_accuracy": 0.95},
     ]
-    takeaway, alt = sys.modules["training_page"].describe_curve(changed)
-    assert takeaway == "Validation accuracy ends at 95.0%, 55.0 points above training"
+    takeaway, alt = sys.modules["training_page"].describe_curve(changed, "shapes")
+    assert takeaway == "shapes: validation accuracy ends at 95.0%, 55.0 points above training"
     assert takeaway in alt
 
 
 def test_a_run_without_validation_has_a_curve_too(render):
     history = [{**row, "validation_accuracy": None} for row in RECORD["history"]]
-    curve = sys.modules["training_page"].draw_curve(history)
-    assert "Training accuracy ends at 77.5%; no pictures were held out" in curve
+    curve = sys.modules["training_page"].draw_curve(history, "CIFAR-10 (JPEG)")
+    assert "CIFAR-10 (JPEG): training accuracy ends at 77.5%; no pictures were held out" in curve
     assert "validation accuracy" not in curve
 
 

@@ -107,6 +107,7 @@ def test_a_killed_run_goes_on_and_ends_bit_identical(where, undisturbed, tmp_pat
     for name, tensor in load_file(tmp_path / WEIGHTS).items():
         assert torch.equal(tensor, expected[name]), name
     assert without_times(tmp_path) == without_times(undisturbed)
+    assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS, RECORD}
 
 
 def without_times(folder):

@@ -276,7 +276,7 @@ def test_query_key_and_value_are_taken_in_that_order():
         }
         with torch.no_grad():
             logits.append(load_timm(model, theirs | shuffled)(images))
-    assert all((other - logits[0]).abs().max() > 1e-3 for other in logits[1:])
+    assert all((other - logits[0]).abs().max() > 1e-4 for other in logits[1:])
 
 
 def test_an_order_of_parts_that_timm_does_not_have_is_refused():

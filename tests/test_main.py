@@ -1,0 +1,362 @@
+"""The command line from end to end, with a run so short that it learns nothing."""
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from minimaxvit import CONFIGS, __main__, load
+from minimaxvit.__main__ import confusion_table, main, read_picture
+from minimaxvit.data import CIFAR10_URL, Pictures, shapes
+
+TRAINING, TEST = shapes(training=120, test=40)
+TRAIN = "train --data shapes --steps 3 --batch-size 16 --validation 20 --device cpu --no-bf16 --out"
+
+
+def drawn(name, path=None):
+    return TRAINING, TEST
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Train for three steps: the folder of the run and what was told."""
+    folder = tmp_path_factory.mktemp("runs") / "short run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(__main__, "load_data", drawn)
+        main([*TRAIN.split(), str(folder)])
+    return folder
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(__main__, "load_data", drawn)
+
+
+def fails(*arguments):
+    """The single line in which a command tells what went wrong."""
+    with pytest.raises(SystemExit) as caught:
+        main(list(map(str, arguments)))
+    told = caught.value.code
+    assert isinstance(told, str) and told.startswith("minimaxvit: ") and "\n" not in told
+    return told
+
+
+def usage_error(capsys, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(list(arguments))
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("usage: minimaxvit")
+    return told
+
+
+# summary
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_network_can_be_summed_up_at_its_own_size(name, capsys):
+    main(["summary", name])
+    told = {"tiny": "224 x 224, window 7, 1000", "compact": "32 x 32, window 4, 10"}
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"{name}: pictures of {told.get(name, told['tiny'])} classes"
+    assert any(line.startswith("all ") for line in lines)
+
+
+def test_another_size_may_be_given_if_it_fits(capsys):
+    main(["summary", "compact", "--size", "32", "64"])
+    assert "compact: pictures of 32 x 64" in capsys.readouterr().out
+    assert "33 x 32" in fails("summary", "compact", "--size", 33, 32)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["summary huge", "train --network huge", "train --data imagenet", "fly", "", "data mnist"],
+)
+def test_what_there_is_not_is_a_usage_error(arguments, capsys):
+    told = usage_error(capsys, *arguments.split())
+    assert "choose from" in told or "required" in told
+
+
+def test_python_m_runs_it_and_tells_errors_without_a_traceback(tmp_path):
+    command = [sys.executable, "-m", "minimaxvit"]
+    ran = subprocess.run([*command, "evaluate", tmp_path], capture_output=True, text=True)
+    assert ran.returncode == 1 and ran.stdout == ""
+    assert ran.stderr.startswith("minimaxvit: no finished run in") and ran.stderr.count("\n") == 1
+    ran = subprocess.run([*command, "summary", "compact"], capture_output=True, text=True)
+    assert ran.returncode == 0 and ran.stdout.startswith("compact: ")
+
+
+# data
+
+
+def test_a_nonsense_address_of_data_is_told_in_one_line(tmp_path):
+    assert "there is no archive nonsense" in fails("data", "cifar10", "nonsense", "--to", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_are_fetched_from_the_official_address_unless_told(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(__main__, "download_cifar10", lambda *args: asked.append(args) or "there")
+    main(["data", "cifar10"])
+    main(["data", "cifar10", "copy.tar.gz", "--to", "elsewhere"])
+    assert asked == [(CIFAR10_URL, "data"), ("copy.tar.gz", "elsewhere")]
+    assert capsys.readouterr().out == 2 * "CIFAR-10 is in there\n"
+
+
+def test_data_that_are_not_there_are_told_in_one_line(tmp_path):
+    told = fails("train", "--data", "cifar10", "--data-folder", tmp_path, "--out", tmp_path / "run")
+    assert f"no CIFAR-10 in {tmp_path}" in told and "minimaxvit data cifar10" in told
+    assert not (tmp_path / "run").exists()
+
+
+# train
+
+
+def test_a_run_leaves_its_weights_and_a_whole_record(run):
+    assert sorted(path.name for path in run.iterdir()) == ["model.safetensors", "record.json"]
+    record = json.loads((run / "record.json").read_text())
+    assert record["command"] == f"minimaxvit {TRAIN} '{run}'"  # it can be pasted into a shell
+    assert record["config"]["widths"] == [64, 128] and record["config"]["num_classes"] == 10
+    assert record["recipe"]["steps"] == 3 and record["recipe"]["batch_size"] == 16
+    assert record["data"] == {
+        "source": "shapes",
+        "classes": list(TEST.classes),
+        "sha256": [TRAINING.sha256(), TEST.sha256()],
+        "training": 100,
+        "validation": 20,
+        "test": 40,
+    }
+    assert record["seed"] == 0
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["versions"]["python"] == platform.python_version()
+    assert {"minimaxvit", "numpy"} < set(record["versions"])
+    machine = record["machine"]
+    assert (machine["device"], machine["bf16"], machine["gpu"]) == ("cpu", False, None)
+    assert machine["threads"] == torch.get_num_threads() and machine["processor"]
+    assert [epoch["step"] for epoch in record["history"]] == [3]
+    assert record["history"][0]["loss"] > 0 and 0 <= record["result"]["accuracy"] <= 1
+    assert record["result"]["seconds"] > 0
+    model = load(run / "model.safetensors")
+    assert record["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_what_is_trained_on_and_what_came_out_is_told(tmp_path, capsys, few):
+    main([*TRAIN.split(), str(tmp_path / "run"), "--seed", "3"])
+    first, *_, last = capsys.readouterr().out.splitlines()
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert record["seed"] == 3
+    assert first.startswith("compact on shapes") and "device='cpu'" in first
+    assert f"{record['result']['accuracy']:.2%} on the test pictures of shapes" in last
+
+
+def test_a_finished_run_is_not_trained_again_and_no_other_is_put_over_it(run, capsys, few):
+    before = (run / "record.json").read_bytes()
+    main([*TRAIN.split(), str(run)])
+    assert "test pictures of shapes" in capsys.readouterr().out
+    told = fails(*TRAIN.split(), run, "--seed", 1)
+    assert "another run" in told and "seed" in told
+    assert (run / "record.json").read_bytes() == before
+
+
+def test_data_are_those_that_were_asked_for(monkeypatch, tmp_path):
+    asked = []
+
+    def refuse(*args):
+        asked.append(args)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(__main__, "load_data", refuse)
+    fails("train", "--out", tmp_path)
+    fails("train", "--out", tmp_path, "--data", "cifar10", "--data-folder", "there")
+    assert asked == [("any", None), ("cifar10", "there")]
+
+
+TRACEBACK = pytest.mark.xfail(strict=True, reason="ends in a traceback")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "--batch-size 101",
+        "--network tiny",
+        "--average 2",
+        pytest.param("--batch-size 0", marks=TRACEBACK),
+        pytest.param("--steps -1", marks=TRACEBACK),
+        pytest.param("--hole 40", marks=TRACEBACK),
+        pytest.param("--shift 40", marks=TRACEBACK),
+        pytest.param("--shift -1", marks=TRACEBACK),
+        pytest.param("--device nonsense", marks=TRACEBACK),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_told_in_one_line(wrong, tmp_path, few):
+    fails(*TRAIN.split(), tmp_path / "run", *wrong.split())
+    assert not (tmp_path / "run" / "record.json").exists()
+
+
+def test_a_stopped_run_says_how_to_go_on(monkeypatch, tmp_path):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(__main__, "load_data", stop)
+    assert "the same command goes on" in fails("train", "--out", tmp_path)
+
+
+# evaluate
+
+
+def test_evaluation_repeats_the_result_and_counts_every_picture(run, capsys, few):
+    main(["evaluate", str(run), "--device", "cpu"])
+    first, header, *rows = capsys.readouterr().out.splitlines()
+    record = json.loads((run / "record.json").read_text())
+    accuracy = record["result"]["accuracy"]
+    assert first == f"{accuracy:.2%} of 40 test pictures of shapes are named rightly"
+    counts = torch.tensor([list(map(int, row.split()[1:])) for row in rows])
+    assert [row.split()[0] for row in rows] == list(TEST.classes)
+    assert header.split()[3:] == [name[:6] for name in TEST.classes]
+    assert torch.equal(counts.sum(1), TEST.labels.bincount(minlength=10))
+    assert counts.trace() == round(accuracy * 40)
+    assert len({len(line) for line in (header, *rows)}) == 1
+
+
+def test_a_row_of_the_table_is_a_true_class():
+    table = confusion_table(torch.tensor([[1, 2], [3, 4]]), ("cat", "automobile"))
+    assert [line.split() for line in table.splitlines()] == [
+        ["true", "/", "guessed", "cat", "automo"],
+        ["cat", "1", "2"],
+        ["automobile", "3", "4"],
+    ]
+
+
+def test_evaluation_asks_for_the_data_of_the_run(run, tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(__main__, "load_data", lambda *args: asked.append(args) or drawn(*args))
+    main(["evaluate", str(run)])
+    copy = shutil.copytree(run, tmp_path / "copy")
+    record = json.loads((run / "record.json").read_text())
+    record["data"]["source"] = "a stand-in"
+    (copy / "record.json").write_text(json.dumps(record))
+    main(["evaluate", str(copy), "--data-folder", "there"])
+    main(["evaluate", str(run), "--data", "any"])
+    assert asked == [("shapes", None), ("cifar10", "there"), ("any", None)]
+
+
+def test_evaluation_says_if_the_pictures_are_others_than_those_of_the_record(
+    run, monkeypatch, capsys
+):
+    monkeypatch.setattr(__main__, "load_data", lambda *_: (TRAINING, TEST[:30]))
+    main(["evaluate", str(run)])
+    assert "They are not the test pictures of its record" in capsys.readouterr().out
+    other = Pictures(TEST.images, TEST.labels, tuple("abcdefghij"), "others")
+    monkeypatch.setattr(__main__, "load_data", lambda *_: (TRAINING, other))
+    assert "trained on shapes, not cifar10" in fails("evaluate", run, "--data", "cifar10")
+
+
+@pytest.mark.parametrize("command", ["evaluate {}", "predict picture.png --run {}"])
+def test_without_a_finished_run_one_line_says_how_to_get_one(command, tmp_path):
+    told = fails(*command.format(tmp_path / "none").split())
+    assert f"no finished run in {tmp_path / 'none'}" in told
+    assert f"minimaxvit train --out {tmp_path / 'none'}" in told
+
+
+def test_a_run_whose_weights_are_gone_is_told(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (copy / "model.safetensors").unlink()
+    assert "no weights file" in fails("evaluate", copy)
+
+
+# predict
+
+
+def picture(path, mode, width=40, height=40, **options):
+    pixels = np.random.default_rng(0).integers(256, size=(height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name, mode, width, height",
+    [
+        ("colour.png", "RGB", 32, 32),
+        ("photo.jpg", "RGB", 50, 50),
+        ("grey.png", "L", 40, 40),
+        ("grey.jpg", "L", 40, 40),
+        ("see-through.png", "RGBA", 40, 40),
+        ("grey see-through.png", "LA", 40, 40),
+        ("palette.png", "P", 40, 40),
+        ("print.jpg", "CMYK", 40, 40),
+        ("wide.png", "RGB", 90, 40),
+        ("tall.JPEG", "RGB", 33, 70),
+        ("speck.png", "RGB", 1, 2),
+    ],
+)
+def test_five_classes_are_told_for_any_picture(name, mode, width, height, run, tmp_path, capsys):
+    path = picture(tmp_path / name, mode, width, height)
+    main(["predict", str(path), "--run", str(run)])
+    *guesses, source = capsys.readouterr().out.splitlines()
+    shares = [float(line.split("%")[0]) for line in guesses]
+    assert len(guesses) == 5 and shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 100.3
+    assert len({line.split()[1] for line in guesses} & set(TEST.classes)) == 5
+    assert "trained on shapes" in source and "32 x 32" in source
+
+
+def test_prediction_is_that_of_the_network(run, tmp_path, capsys):
+    image = TEST.images[0]
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / "figure.png")
+    main(["predict", str(tmp_path / "figure.png"), "--run", str(run)])
+    with torch.no_grad():
+        logits = load(run / "model.safetensors")(image[None] / 127.5 - 1)
+    share, best = logits.softmax(1)[0].max(0)
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"{share:6.1%}  {TEST.classes[best]}"
+
+
+def test_a_picture_of_the_right_size_is_read_as_it_is(tmp_path):
+    image = TEST.images[:1]
+    Image.fromarray(image[0].permute(1, 2, 0).numpy()).save(tmp_path / "figure.png")
+    assert torch.equal(read_picture(tmp_path / "figure.png", 32), image)
+    Image.open(tmp_path / "figure.png").convert("RGBA").save(tmp_path / "opaque.png")
+    assert torch.equal(read_picture(tmp_path / "opaque.png", 32), image)
+    grey = read_picture(picture(tmp_path / "grey.png", "L", 32, 32), 32)
+    pixels = torch.from_numpy(np.array(Image.open(tmp_path / "grey.png")))
+    assert torch.equal(grey, pixels.expand(1, 3, -1, -1))
+
+
+@pytest.mark.parametrize("width, height", [(20, 8), (8, 20)])
+def test_the_middle_square_is_cut_out(width, height, tmp_path):
+    pixels = np.zeros((height, width, 3), np.uint8)
+    down, right = (height - 8) // 2, (width - 8) // 2
+    pixels[down : down + 8, right : right + 8] = 200
+    Image.fromarray(pixels).save(tmp_path / "middle.png")
+    assert (read_picture(tmp_path / "middle.png", 4) == 200).all()
+
+
+def not_a_picture(path):
+    path.write_text("no picture")
+
+
+def nothing(path):
+    path.touch()
+
+
+def cut_short(path):
+    picture(path, "RGB", format="PNG" if path.suffix == ".png" else "JPEG")
+    path.write_bytes(path.read_bytes()[:200])
+
+
+@pytest.mark.parametrize("name", ["picture.png", "picture.jpg"])
+@pytest.mark.parametrize("make", [not_a_picture, nothing, cut_short])
+def test_a_picture_that_cannot_be_read_is_told_in_one_line(make, name, run, tmp_path):
+    make(tmp_path / name)
+    assert f"{name} cannot be read" in fails("predict", tmp_path / name, "--run", run)
+
+
+def test_a_picture_that_is_not_there_is_told_in_one_line(run, tmp_path):
+    path = tmp_path / "absent.png"
+    assert fails("predict", path, "--run", run) == f"minimaxvit: there is no picture {path}"
+    assert "cannot be read" in fails("predict", tmp_path, "--run", run)

@@ -1,0 +1,113 @@
+"""What the repository promises of itself: the house, its size, and the numbers in the README."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from minimaxvit.seeing import draw_partitions, photograph
+
+ROOT = Path(__file__).parent.parent
+CORE = ["partition", "position", "attention", "mbconv", "block", "network"]
+# Floors of the house; a room imports only from below, or from before it on its own floor.
+FLOORS = [
+    *([room] for room in CORE),
+    ["summary", "weights", "shapes", "data", "augmentation", "muon", "allocator"],
+    ["training"],
+    ["seeing"],
+    ["exercises"],
+    ["__init__", "__main__"],
+]
+ORDER = [room for floor in FLOORS for room in floor]
+
+
+def files():
+    return sorted((ROOT / "minimaxvit").rglob("*.py"))
+
+
+def room(path):
+    return path.relative_to(ROOT / "minimaxvit").with_suffix("").parts[0]
+
+
+def imported_rooms(path):
+    depth = len(path.relative_to(ROOT / "minimaxvit").parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == depth and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: path.stem)
+def test_imports_run_one_way(path):
+    assert room(path) in ORDER, "a new room needs a floor"
+    for other in imported_rooms(path):
+        assert ORDER.index(other) < ORDER.index(room(path)), f"{room(path)} imports {other}"
+
+
+def test_the_import_order_is_really_read():
+    assert set(imported_rooms(ROOT / "minimaxvit" / "block.py")) == {
+        "attention",
+        "mbconv",
+        "partition",
+    }
+    assert set(imported_rooms(ROOT / "minimaxvit" / "seeing" / "partitions.py")) == {"partition"}
+
+
+def test_the_core_stays_small_and_needs_torch_and_einops_alone():
+    texts = [(ROOT / "minimaxvit" / f"{name}.py").read_text() for name in CORE]
+    lines = [line for text in texts for line in text.splitlines()]
+    assert len(lines) < 500
+    assert max(map(len, lines)) <= 100
+    outside = {
+        name.split(".")[0]
+        for text in texts
+        for node in ast.walk(ast.parse(text))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module]
+            if isinstance(node, ast.ImportFrom) and node.level == 0
+            else []
+        )
+    }
+    assert outside == {"torch", "einops", "dataclasses", "functools", "itertools", "math"}
+
+
+def test_the_package_never_imports_what_only_tests_need():
+    for path in files():
+        text = path.read_text()
+        for peer in ("timm", "torchvision"):
+            assert f"import {peer}" not in text and f"from {peer}" not in text, path
+
+
+def test_the_picture_of_the_readme_is_described_by_its_own_numbers():
+    _, sentence = draw_partitions(photograph(), 12, 4)
+    assert f"![{sentence}](notebooks/blocks-and-grids.png)" in (ROOT / "README.md").read_text()
+
+
+def results(pattern):
+    found = sorted((ROOT / "benchmarks" / "results").glob(pattern))
+    assert found, f"no result {pattern}"
+    return [json.loads(path.read_text()) for path in found]
+
+
+def test_the_readme_tells_the_accuracies_that_were_measured():
+    readme = (ROOT / "README.md").read_text()
+    for record in results("compact-*-steps.json"):
+        row = (
+            f"| {record['data']['source']} | {record['recipe']['steps']} "
+            f"| {record['result']['accuracy']:.1%} | {record['result']['seconds']:.0f} s "
+            f"| `{record['command']}` |"
+        )
+        assert row in readme, row
+
+
+def test_the_readme_tells_the_speeds_that_were_measured():
+    readme = (ROOT / "README.md").read_text()
+    for record in results("forward-*.json"):
+        ratios = record["time_over_ours"]
+        row = (
+            f"| {1 / record['median_seconds']['minimaxvit'] * record['batch']:.1f} pictures/s "
+            f"| {ratios['timm']:.2f} | {ratios['torchvision']:.2f} | `{record['command']}` |"
+        )
+        assert row in readme, row
