@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from peers import import_torchvision
 
 from minimaxvit import maxvit
 from minimaxvit.allocator import keep_memory
@@ -25,15 +26,10 @@ from minimaxvit.weights import write_whole
 RESULTS = Path(__file__).parent / "results"
 
 
-def peers():
+def networks():
     """Build tiny for 1000 classes three times: ours, timm's official one and torchvision's."""
-    if not torch.cuda.is_available():
-        # torchvision from the package index does not import beside a CPU build without these two.
-        operators = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            operators.define(f"{name}(Tensor dets, Tensor scores, float threshold) -> Tensor")
-    import timm
-    import torchvision
+    torchvision = import_torchvision()
+    import timm  # imports torchvision, too
 
     return {
         "minimaxvit": maxvit("tiny"),
@@ -54,14 +50,14 @@ def run_once(model, images, training, bf16):
 
 def measure(options):
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    networks = peers()
-    for model in networks.values():
+    models = networks()
+    for model in models.values():
         model.to(device, memory_format=torch.channels_last).train(options.training)
     images = torch.randn(options.batch, 3, 224, 224, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
-    times = {name: [] for name in networks}
+    times = {name: [] for name in models}
     for round_number in range(options.rounds + 1):
-        for name, model in networks.items():
+        for name, model in models.items():
             started = time.perf_counter()
             run_once(model, images, options.training, options.bf16)
             if device == "cuda":

@@ -1,4 +1,4 @@
-"""MaxViT from scratch, to be read from `partition` to `network` in the order of the lessons."""
+"""MaxViT from scratch, to be read from `partition` to `network`: each file uses those before it."""
 
 from .attention import RelativeAttention
 from .block import MAX_SA, MAXVIT, BlockAttention, FeedForward, GridAttention, MaxViTBlock

@@ -18,6 +18,8 @@ from .summary import summary
 from .training import RECORD, WEIGHTS, Recipe, choose_machine, evaluate, fit
 from .weights import load
 
+RUN = "runs/compact"
+
 
 def main(arguments=None):
     """Run one command; what goes wrong for a reason is told in one line on standard error."""
@@ -37,7 +39,7 @@ def parser():
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     data = commands.add_parser("data", help="download CIFAR-10")
-    data.add_argument("name", choices=["cifar10"])
+    data.add_argument("name", choices=["cifar10"], help="which pictures")
     data.add_argument(
         "source",
         nargs="?",
@@ -48,32 +50,52 @@ def parser():
     data.set_defaults(run=run_data)
 
     train = commands.add_parser("train", help="train a network; the same command resumes it")
-    train.add_argument("--network", default="compact", choices=CONFIGS)
-    train.add_argument("--out", default="runs/compact", help="folder of the run")
+    train.add_argument("--network", default="compact", choices=CONFIGS, help="default: compact")
+    train.add_argument("--out", default=RUN, help="folder of the run (default: %(default)s)")
     add_data_options(train)
     for field in fields(Recipe):
-        option, kind = f"--{field.name.replace('_', '-')}", type(field.default)
-        kind = int if field.default is None else kind
-        train.add_argument(option, type=kind, default=field.default, metavar=kind.__name__)
+        meaning = field.metadata["meaning"]
+        train.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=int if field.default is None else type(field.default),
+            default=field.default,
+            metavar="N",
+            help=meaning if field.default is None else f"{meaning} (default: %(default)s)",
+        )
     add_machine_options(train)
-    train.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=None)
+    train.add_argument(
+        "--bf16",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="multiply in bf16 (default: where the hardware does)",
+    )
     train.add_argument("--compile", action="store_true", help="compile the network first")
     train.set_defaults(run=run_train)
 
     measure = commands.add_parser("evaluate", help="accuracy and confusion table of a run")
-    measure.add_argument("folder", nargs="?", default="runs/compact", help="folder of the run")
+    measure.add_argument(
+        "folder", nargs="?", default=RUN, help="folder of the run (default: %(default)s)"
+    )
     add_data_options(measure, None)
     add_machine_options(measure)
     measure.set_defaults(run=run_evaluate)
 
     predict = commands.add_parser("predict", help="the five likeliest classes of a picture")
     predict.add_argument("picture", help="PNG or JPEG")
-    predict.add_argument("--run", dest="folder", default="runs/compact", help="folder of the run")
+    predict.add_argument(
+        "--run", dest="folder", default=RUN, help="folder of the run (default: %(default)s)"
+    )
     predict.set_defaults(run=run_predict)
 
     tell = commands.add_parser("summary", help="stages, shapes, parameters and multiply-adds")
     tell.add_argument("network", choices=CONFIGS)
-    tell.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
+    tell.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="of the pictures in pixels (default: those whose last map is one window)",
+    )
     tell.set_defaults(run=run_summary)
     return top
 
@@ -103,7 +125,12 @@ def run_train(options, command):
     machine = choose_machine(options.device, options.bf16, options.compile)
     training, test = load_data(options.data, options.data_folder)
     config = replace(CONFIGS[options.network], num_classes=len(training.classes))
-    print(f"{options.network} on {training.source}, {machine}, in {options.out}", flush=True)
+    precision = "bf16" if machine.bf16 else "fp32"
+    print(
+        f"{options.network} on {training.source}, computed on {machine.device} in {precision}; "
+        f"the run is kept in {options.out}",
+        flush=True,
+    )
     record = fit(config, training, test, recipe, options.out, machine, command)
     accuracy, seconds = record["result"]["accuracy"], record["result"]["seconds"]
     print(

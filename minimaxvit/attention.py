@@ -8,10 +8,10 @@ from .position import RelativePositionBias
 
 
 class RelativeAttention(nn.Module):
-    """Let each token of a group gather from the others, by content and by relative position.
+    """Let each token of a group gather from all of them, by content and by relative position.
 
-    softmax(q k^T / sqrt(d) + bias) v in heads of *width* 32, so 2, 4, 8 and 16 heads in the stages
-    of tiny, never 32. Groups never see one another; the partition says which tokens share one.
+    softmax(q k^T / sqrt(d) + bias) v, in heads of *width* 32: 2, 4, 8 and 16 of them in the stages
+    of MaxViT-T, not 32. Groups never see one another; the partition says who shares one.
     Shapes: (b, n, t, c) -> (b, n, t, c), t = window * window. Raises ValueError if `head_width`
     does not divide `channels`. Source: paper 3.1, relative self-attention.
     """
@@ -33,6 +33,7 @@ class RelativeAttention(nn.Module):
             for project in (self.query, self.key, self.value)
         )
         bias = self.bias().unsqueeze(0)  # (1, heads, t, t): the fused function wants four axes
-        gathered = F.scaled_dot_product_attention(query, key, value, bias)  # scale: d ** -0.5
+        # Its scale is d ** -0.5, and it adds the bias to the scores.
+        gathered = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         merged = rearrange(gathered, "(b n) heads t d -> b n t (heads d)", b=x.shape[0])
         return self.output(merged)  # (b, n, t, c)

@@ -31,14 +31,11 @@ def move(images, generator, shift):
     """
     if shift == 0:
         return images
-    b, c, h, w = images.shape
+    b, _, h, w = images.shape
     padded = F.pad(images.float(), 4 * [shift], mode="reflect").to(images.dtype)
+    frames = padded.unfold(2, h, 1).unfold(3, w, 1)  # (b, c, 2 * shift + 1, 2 * shift + 1, h, w)
     down, right = _corners(images, generator, 2 * shift + 1, 2 * shift + 1)
-    rows = down + torch.arange(h, device=images.device).view(1, 1, h, 1)  # (b, 1, h, 1)
-    columns = right + torch.arange(w, device=images.device).view(1, 1, 1, w)  # (b, 1, 1, w)
-    picture = torch.arange(b, device=images.device).view(b, 1, 1, 1)
-    channel = torch.arange(c, device=images.device).view(1, c, 1, 1)
-    return padded[picture, channel, rows, columns]
+    return frames[torch.arange(b, device=images.device), :, down.flatten(), right.flatten()]
 
 
 def cut_hole(images, generator, hole):

@@ -36,7 +36,7 @@ class GroupAttention(nn.Module):
         self.drop = StochasticDepth(drop_rate)
 
     def forward(self, x):
-        x = x.permute(0, 2, 3, 1)  # (b, h, w, c): a view, as memory is channels-last
+        x = x.permute(0, 2, 3, 1)  # (b, h, w, c), a free view: MaxViT keeps memory channels-last
         x = x + self.drop(self.attend(self.attention_norm(x)))
         x = x + self.drop(self.feed_forward(self.feed_forward_norm(x)))
         return x.permute(0, 3, 1, 2)
@@ -63,7 +63,7 @@ MAXVIT = (MBConv, *MAX_SA)
 
 
 class MaxViTBlock(nn.Module):
-    """Local, then global, at linear cost: MBConv, block attention, grid attention (figure 2).
+    """Look near, then far, at linear cost: MBConv, block attention, grid attention (figure 2).
 
     `parts` are those three classes in any order, any left out. The first MBConv among them strides
     and widens; where there is none, a 2x2 average pool and a 1x1 convolution do so before the rest.

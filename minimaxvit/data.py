@@ -121,16 +121,14 @@ def load_data(name, path=None):
 
     Raises ValueError for another name.
     """
-    if name == "any":
-        try:
-            return cifar10(path)
-        except FileNotFoundError:
-            if path:
-                raise
-            return shapes()
-    if name not in ("cifar10", "shapes"):
+    if name not in ("any", "cifar10", "shapes"):
         raise ValueError(f"there is no data called {name!r}: choose cifar10, shapes or any")
-    return cifar10(path) if name == "cifar10" else shapes()
+    if name == "any" and not path:
+        try:
+            path = find_cifar10()
+        except FileNotFoundError:
+            name = "shapes"
+    return shapes() if name == "shapes" else cifar10(path)
 
 
 def download_cifar10(source=CIFAR10_URL, folder="data", md5=CIFAR10_MD5):
@@ -148,10 +146,15 @@ def download_cifar10(source=CIFAR10_URL, folder="data", md5=CIFAR10_MD5):
             tar.extractall(temporary, filter="data")
         unpacked = find_cifar10(temporary)
         cifar10(unpacked)  # raises if a file is not what it should be
-        final = folder / CIFAR10_FOLDER
+        final, previous = folder / CIFAR10_FOLDER, Path(temporary) / "previous"
         if final.exists():
-            final.rename(Path(temporary) / "previous")
-        unpacked.rename(final)
+            final.rename(previous)
+        try:
+            unpacked.rename(final)
+        except OSError:
+            if previous.exists():
+                previous.rename(final)
+            raise
     return final
 
 
@@ -160,7 +163,7 @@ def _fetch(source, temporary, md5):
         if pooch.file_hash(source, "md5") != md5:
             raise ValueError(f"{source} is not the archive: its md5 is not {md5}")
         return source
-    if not str(source).startswith(("http://", "https://", "ftp://")):
+    if not str(source).startswith(("http://", "https://")):
         raise FileNotFoundError(f"there is no archive {source}: give a file or an http address")
     try:
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=60)

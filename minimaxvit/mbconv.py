@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 gelu = partial(F.gelu, approximate="tanh")
-BatchNorm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # Keras counts momentum from 1: 0.99
+BatchNorm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # Keras calls this 0.01 "0.99"
 
 
 class Conv3x3(nn.Conv2d):
@@ -41,7 +41,7 @@ class SqueezeExcite(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Make a map coarser by a 2x2 average pool and wider by a 1x1 convolution, if it must be."""
+    """Make a map coarser by a 2x2 average pool and wider by a 1x1 convolution, where asked."""
 
     def __init__(self, in_channels, channels, stride):
         super().__init__()
@@ -58,7 +58,7 @@ class Downsample(nn.Module):
 class StochasticDepth(nn.Module):
     """Skip a residual branch, picture by picture, with probability `rate` (Huang et al. 2016).
 
-    The rest are divided by 1 - rate, so evaluation needs no change. Shapes: (b, ...) -> (b, ...).
+    The rest are divided by 1 - rate, so evaluation needs no change. Takes maps in either layout.
     """
 
     def __init__(self, rate):
@@ -76,7 +76,7 @@ class MBConv(nn.Module):
     """Widen, mix neighbours channel by channel, weigh the channels, narrow, and add the shortcut.
 
     Pre-norm: a batch norm opens the branch and none closes it. The inner width is `expansion` times
-    the *output* width, the squeeze a quarter of it, and the depthwise convolution takes the stride.
+    the *output* width, the squeeze a quarter of that one; the depthwise convolution strides.
     Shapes: (b, c, h, w) -> (b, c', ceil(h / stride), ceil(w / stride)). Source: paper 3.3.
     """
 

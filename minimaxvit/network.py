@@ -14,9 +14,9 @@ from .position import RelativePositionBias
 
 @dataclass(frozen=True)
 class MaxViTConfig:
-    """Which network it is. `blocks`, `widths` and `parts` have one entry a stage, else ValueError.
+    """Which network it is. `blocks` (MaxViT blocks), `widths` and `parts` have one entry a stage.
 
-    `window` is the side of blocks and grid alike; `drop_rate` of stochastic depth grows from 0.
+    `window` is also the side of the grid; block i of n, from 0, drops at `drop_rate` * i / n.
     """
 
     blocks: tuple
@@ -50,8 +50,8 @@ CONFIGS = {
 def maxvit(name, num_classes=None, image_size=None):
     """Build a named network: tiny to xlarge for pictures of 224 pixels, compact for 32.
 
-    `image_size` in pixels sets the window so that it covers the last map of such a picture; other
-    sizes may still be given. Raises ValueError for an unknown name or a size that does not divide.
+    `image_size` in pixels sets the window so that it covers the last map of such pictures; others
+    may still be classified. Raises ValueError for an unknown name or a size that does not divide.
     """
     if name not in CONFIGS:
         raise ValueError(f"no MaxViT is called {name!r}; choose one of {', '.join(CONFIGS)}")
@@ -67,7 +67,7 @@ def maxvit(name, num_classes=None, image_size=None):
 
 
 class Stem(nn.Module):
-    """Halve the picture and make its first features. (b, 3, h, w) -> (b, c, h / 2, w / 2)."""
+    """Halve the picture, rounding up, and make first features: (b, 3, h, w) -> (b, c, h', w')."""
 
     def __init__(self, channels):
         super().__init__()
@@ -109,8 +109,8 @@ class MaxViT(nn.Module):
             self.stages.append(nn.ModuleList())
             for stride in (2, *[1] * (blocks - 1)):
                 drop_rate = config.drop_rate * built / sum(config.blocks)
-                shape = (channels, width, config.window, stride, parts, config.expansion)
-                self.stages[-1].append(MaxViTBlock(*shape, drop_rate))
+                options = (config.window, stride, parts, config.expansion, drop_rate)
+                self.stages[-1].append(MaxViTBlock(channels, width, *options))
                 channels, built = width, built + 1
         self.head = Head(channels, config.num_classes)
         self.apply(_initialise)
@@ -120,7 +120,7 @@ class MaxViT(nn.Module):
         return self.head(self.features(images)[-1])
 
     def features(self, images):
-        """Give the map of every stage, finest first, for dense tasks: strides 4, 8, 16 and 32."""
+        """Give the map of each stage, finest first, for dense tasks: strides 4, 8, and so on."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"expected pictures of shape (b, 3, h, w), got {tuple(images.shape)}")
         self.check_size(*images.shape[2:])
@@ -136,7 +136,7 @@ class MaxViT(nn.Module):
         """Raise ValueError, naming the nearest sizes that work, unless pictures of h by w fit."""
         window = self.config.window
         for (stage, down), (_, across) in zip(self._attended(h), self._attended(w), strict=True):
-            if down % window or across % window:
+            if min(down, across) < 1 or down % window or across % window:
                 raise ValueError(
                     f"pictures of {h} x {w} give stage {stage} a map of {down} x {across} tokens, "
                     f"which does not divide by window {window}; the nearest sizes that work are "

@@ -1,6 +1,6 @@
-"""Where a key stands as seen from its query, and the bias that attention reads from that offset.
-
-Offsets repeat all over a window, so its t * t pairs share a table of (2 * p - 1) ** 2 numbers.
+"""Where a key (the token looked at) stands as seen from its query (the token that looks), and the
+bias that attention adds for that offset. Offsets repeat all over a window, so its t * t pairs share
+a table of (2 * p - 1) ** 2 numbers.
 """
 
 import torch
@@ -8,13 +8,12 @@ from torch import nn
 
 
 def relative_position_index(window):
-    """Look up table[key - query]: where the offset of a pair stands in the flattened table.
+    """Say where table[key - query] stands in the flattened table, for every pair of a window.
 
-    Returns long (t, t), a row a query and a column a key, t = window * window, tokens row by row.
-    Source: google-research/maxvit, attn_utils.py.
+    Returns long (t, t), one row per query and one column per key, t = window * window, tokens row
+    by row; the offset (0, 0) stands in the middle. Source: google-research/maxvit, attn_utils.py.
     """
-    sides = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
-    row, column = (side.flatten() for side in sides)  # (t,)
+    row, column = torch.cartesian_prod(torch.arange(window), torch.arange(window)).T  # (t,) each
     down = row[None, :] - row[:, None]  # (t, t): key minus query
     right = column[None, :] - column[:, None]
     return (down + window - 1) * (2 * window - 1) + right + window - 1

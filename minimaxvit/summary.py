@@ -18,8 +18,8 @@ def count(config, h, w):
     """
     with torch.device("meta"):  # shapes alone; fused attention is counted only there
         model = MaxViT(config).eval()
+        model.check_size(h, w)
         x = torch.empty(1, 3, h, w)
-    model.check_size(h, w)
     rows = []
     stages = {f"stage {number}": stage for number, stage in enumerate(model.stages, start=1)}
     for name, modules in {"stem": [model.stem], **stages, "head": [model.head]}.items():

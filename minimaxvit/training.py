@@ -9,7 +9,7 @@ import json
 import platform
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,24 +29,35 @@ CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "model.safetensors", "record.json
 LOOK_EVERY = 10  # steps between looks at the loss: on a GPU each look waits for it
 
 
+def option(default, meaning):
+    """A field with a few words on it, which the command line tells as well."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. Budgets are epochs, or steps if given; rates are per step."""
+    """How to train. Raises ValueError for what cannot be, such as a batch of none."""
 
-    epochs: int = 4
-    steps: int | None = None
-    batch_size: int = 128
-    muon_rate: float = 0.02
-    adam_rate: float = 4e-3
-    weight_decay: float = 0.01
-    warm_up: float = 0.1  # of all steps; then down to 0 along a line
-    label_smoothing: float = 0.1
-    average: float = 0.99  # decay of the moving average of the weights
-    clip: float = 1.0  # largest norm of the gradient
-    shift: int = 2  # pixels
-    hole: int = 0  # pixels
-    validation: int = 1000  # training pictures held out, to watch the run by
-    seed: int = 0
+    epochs: int = option(4, "passes over the training pictures")
+    steps: int | None = option(None, "stop after so many batches; overrules the epochs")
+    batch_size: int = option(128, "pictures a step")
+    muon_rate: float = option(0.02, "highest learning rate of Muon")
+    adam_rate: float = option(4e-3, "highest learning rate of AdamW")
+    weight_decay: float = option(0.01, "of convolution and linear weights")
+    warm_up: float = option(0.1, "share of steps in which the rates rise, before they fall to 0")
+    label_smoothing: float = option(0.1, "share of the label spread over all classes")
+    average: float = option(0.99, "decay of the moving average of the weights")
+    clip: float = option(1.0, "largest norm of the gradient")
+    shift: int = option(2, "pixels a picture may move either way")
+    hole: int = option(0, "side of the square cut out of each picture, in pixels")
+    validation: int = option(1000, "training pictures held out, to watch the run by")
+    seed: int = option(0, "of weights, order and augmentation")
+
+    def __post_init__(self):
+        least = {"epochs": 1, "steps": 1, "batch_size": 1}
+        for name, value in asdict(self).items():
+            if value is not None and value < least.get(name, 0):
+                raise ValueError(f"{name} must be at least {least.get(name, 0)}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -59,8 +70,16 @@ class Machine:
 
 
 def choose_machine(device=None, bf16=None, compile=False):
-    """Take the GPU if there is one, and bf16 where the hardware multiplies in it; or as told."""
+    """Take the GPU if there is one, and bf16 where the hardware multiplies in it; or as told.
+
+    Raises ValueError for a device that is not there.
+    """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).splitlines()[0]
+        raise ValueError(f"cannot compute on device {device!r}: {why}") from None
     if bf16 is None and device.startswith("cuda"):
         bf16 = torch.cuda.is_bf16_supported()
     elif bf16 is None:
@@ -76,6 +95,11 @@ def fit(config, training, test, recipe, folder, machine=None, command=None):
     goes on from there; if of another, ValueError. A loss not finite raises FloatingPointError.
     """
     folder, machine = Path(folder), machine or choose_machine()
+    side = min(training.images.shape[2:])
+    if recipe.hole > side or recipe.shift >= side:
+        raise ValueError(
+            f"hole {recipe.hole} or shift {recipe.shift} is too large for pictures of {side} pixels"
+        )
     settings = {
         "config": describe(config),
         "recipe": asdict(recipe),

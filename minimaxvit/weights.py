@@ -49,11 +49,11 @@ def load(path):
     try:
         with safe_open(path, "pt") as file:
             description = json.loads(file.metadata()["minimaxvit"])
-        tensors = safetensors.torch.load_file(path)
-    except (SafetensorError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is no weights file that minimaxvit.save wrote: {error}") from None
-    model = MaxViT(configuration(description))
-    model.load_state_dict(tensors)
+        model = MaxViT(configuration(description))
+        model.load_state_dict(safetensors.torch.load_file(path))
+    except (SafetensorError, TypeError, KeyError, ValueError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        raise ValueError(f"{path} is no weights file that minimaxvit.save wrote: {why}") from None
     return model.eval()
 
 

@@ -190,7 +190,6 @@ def test_any_does_not_pass_over_a_file_that_is_broken(monkeypatch):
         load_data("any")
 
 
-@pytest.mark.xfail(strict=True, reason="a missing batch is taken for no data, and shapes drawn")
 def test_any_does_not_pass_over_a_file_that_is_missing(monkeypatch):
     monkeypatch.setattr(data, "shapes", lambda: "drawn")
     (write_batches(Path("data")) / TRAINING_FILES[0]).unlink()
@@ -398,7 +397,7 @@ FAILURES = {
     a_closed_port: (OSError, "could not fetch http://127"),
     an_address_of_another_kind: (FileNotFoundError, "no archive elsewhere/copy.tar.gz"),
     an_address_that_is_none: (OSError, "could not fetch http://"),
-    an_ftp_address: (OSError, "could not fetch ftp://"),
+    an_ftp_address: (FileNotFoundError, "no archive ftp://"),
     another_copy: (ValueError, "copy is not the archive: its md5"),
     an_archive_without_a_batch: (FileNotFoundError, f"{TRAINING_FILES[0]} is missing"),
     an_archive_without_the_test_batch: (FileNotFoundError, "no CIFAR-10 in"),

@@ -59,15 +59,17 @@ def test_cases_are_the_same_each_time_and_their_tensors_new(exercise):
     "answer, complaint",
     [
         (lambda groups, grid, h, w: None, "returned NoneType, not a tensor"),
-        (lambda groups, grid, h, w: groups, r"but \d+ of 96 values wrong"),
-        (lambda groups, grid, h, w: groups[0], r"returned shape \(4, 4, 3\), not \(2, 4, 4, 3\)"),
+        (lambda groups, grid, h, w: groups, r"returned shape \(2, 8, 4, 3\), not \(2, 4, 8, 3\)"),
+        (lambda groups, grid, h, w: groups[0], r"returned shape \(8, 4, 3\), not \(2, 4, 8, 3\)"),
         (lambda groups: groups, "raised TypeError"),
-        (lambda groups, grid, h, w: block_reverse(-groups, grid, h, w), "96 of 96 values wrong"),
+        (lambda groups, grid, h, w: block_reverse(-groups, grid, h, w), "192 of 192 values wrong"),
     ],
 )
 def test_other_wrong_answers_are_told_what_came_out(answer, complaint):
     said = verdict(PASTE_GRID, answer)
-    assert said.startswith("Not yet: called with a tensor (2, 4, 4, 3), 2, 4, 4, it ")
+    assert said.startswith(
+        "Not yet: called with groups of shape (2, 8, 4, 3), grid=2, h=4, w=8, it "
+    )
     assert re.search(complaint, said)
 
 
@@ -89,7 +91,9 @@ def test_an_answer_that_is_right_on_square_maps_only_is_not_right():
             groups, "b (n1 n2) (g1 g2) c -> b (g1 n1) (g2 n2) c", n1=w // grid, g1=grid
         )
 
-    assert verdict(PASTE_GRID, guess).startswith("Not yet: called with a tensor (2, 6, 16, 3), 4")
+    assert verdict(PASTE_GRID, guess).startswith(
+        "Not yet: called with groups of shape (2, 8, 4, 3), grid=2, h=4"
+    )
 
 
 def test_the_cases_tell_block_from_grid():

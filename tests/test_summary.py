@@ -126,17 +126,14 @@ def test_other_orders_of_the_parts_are_counted_too():
     assert total(count(config, 32, 32), 2) == parameters
 
 
-NOT_YET = pytest.mark.xfail(strict=True, raises=RuntimeError, reason="no side below 1 is refused")
-
-
 @pytest.mark.parametrize(
     "h, w",
     [
         (230, 224),
         (224, 100),
         (33, 32),
-        pytest.param(0, 224, marks=NOT_YET),
-        pytest.param(-224, 224, marks=NOT_YET),
+        (0, 224),
+        (-224, 224),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(h, w):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -266,6 +267,23 @@ def test_the_average_lags_behind_the_weights():
 def test_the_machine_is_chosen_and_can_be_overruled():
     assert choose_machine("cpu", bf16=False) == Machine("cpu", False, False)
     assert choose_machine().device == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no terminals")
+def test_a_terminal_gets_a_bar_with_loss_accuracy_and_time_left(tmp_path):
+    ours, theirs = os.openpty()
+    started = subprocess.Popen(
+        [sys.executable, "-c", DOOMED, "nowhere", str(tmp_path)],
+        cwd=os.path.dirname(os.path.dirname(__file__)), stdout=subprocess.PIPE, stderr=theirs,
+    )  # fmt: skip
+    lines, _ = started.communicate(timeout=300)
+    os.close(theirs)
+    bar = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert started.returncode == 0 and lines == b""
+    assert re.search(
+        r"18/18 \[\d\d:\d\d<\d\d:\d\d.*loss=\d\.\d{3}, accuracy=|accuracy=.*loss=", bar
+    )
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from einops import rearrange
 from ..partition import block_reverse, grid_partition, grid_reverse
 from .checking import Exercise
 
-SIZES = ((4, 4, 2), (6, 6, 2), (8, 12, 4))  # h, w, grid; in the first, cells are as many as wide
+SIZES = ((4, 8, 2), (6, 6, 2), (8, 12, 4))  # h, w, grid
 
 
 def cases():
@@ -30,6 +30,15 @@ def group_columns(groups, grid, h, w):
     return rearrange(groups, pattern, g1=grid, g2=grid, n1=h // grid, n2=w // grid)
 
 
+def cut_again(groups, grid, h, w):
+    return rearrange(groups, "b (g1 n1) (g2 n2) c -> b (n1 n2) (g1 g2) c", g1=grid, g2=grid)
+
+
+def rows_for_columns(groups, grid, h, w):
+    pattern = "b (n1 n2) (g1 g2) c -> b (g2 n2) (g1 n1) c"
+    return rearrange(groups, pattern, g1=grid, g2=grid, n1=h // grid, n2=w // grid)
+
+
 def side_for_stride(groups, grid, h, w):
     pattern = "b (n1 n2) (g1 g2) c -> b (g1 n1) (g2 n2) c"
     return rearrange(groups, pattern, n1=grid, n2=grid, g1=h // grid, g2=w // grid)
@@ -46,8 +55,10 @@ PASTE_GRID = Exercise(
     mistakes=(
         (block_reverse, "you pasted each group as neighbours: that is the block's way back."),
         (as_reshape, "a reshape moves nothing: the groups now lie one after another in the map."),
-        (token_columns, "the groups are right, but their tokens come column by column."),
-        (group_columns, "the tokens are right, but the groups come column by column."),
+        (cut_again, "you cut once more: that is the partition's own line, not its way back."),
+        (token_columns, "you read the tokens of a group column by column; they come row by row."),
+        (group_columns, "you read the groups column by column; they come row by row."),
+        (rows_for_columns, "rows and columns have changed places: (g1 n1) are the map's rows."),
         (
             side_for_stride,
             "side and stride are swapped: g1 and g2 are `grid`, and n1 and n2 are what is left.",
@@ -56,7 +67,7 @@ PASTE_GRID = Exercise(
     ),
     hints=(
         "turn the grid's line around: what stood right of the arrow now stands left of it.",
-        "(n1 n2) can be split in many ways, so say how: n1 = h // grid, and n2 = w // grid.",
         "the left side is b (n1 n2) (g1 g2) c; on the right, the map's rows are (g1 n1).",
+        "(n1 n2) can be split in many ways, so say how: n1 = h // grid, and n2 = w // grid.",
     ),
 )

@@ -6,6 +6,7 @@ behaves like that function in every case is told what that function did.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 
 import torch
 
@@ -74,7 +75,9 @@ def _same(one, other):
 def _first_difference(exercise, given, expected):
     for arguments, got, wanted in zip(exercise.cases(), given, expected, strict=True):
         if not _same(got, wanted):
-            return f"called with {', '.join(map(_name, arguments))}, it {_differs(got, wanted)}"
+            names = signature(exercise.truth).parameters
+            called = ", ".join(map(_describe, names, arguments))
+            return f"called with {called}, it {_differs(got, wanted)}"
 
 
 def _differs(got, wanted):
@@ -88,7 +91,7 @@ def _differs(got, wanted):
     return f"got the shape right, but {wrong.sum()} of {wrong.numel()} values wrong"
 
 
-def _name(argument):
+def _describe(name, argument):
     if isinstance(argument, torch.Tensor):
-        return f"a tensor {tuple(argument.shape)}"
-    return str(argument)
+        return f"{name} of shape {tuple(argument.shape)}"
+    return f"{name}={argument}"

@@ -36,7 +36,7 @@ def draw_reach(panels):
     most = max(paths.max() for _, _, paths in panels)
     rows = ceil(len(panels) / 2)
     figure = Figure(figsize=(9.2, 4.8 * rows), dpi=DPI, layout="constrained")
-    figure.suptitle("Numbers count a token's paths to the framed query; hatched tokens have none")
+    figure.suptitle("A token's paths to the framed query, counted where it fits; hatched: none")
     for place, (label, query, paths) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, 2, place)
         _draw_paths(axes, query, paths, most)
@@ -58,4 +58,4 @@ def _draw_paths(axes, query, paths, most):
 def _summary(paths):
     seen = paths[paths > 0]
     each = " to ".join(map(str, sorted({seen.min(), seen.max()})))
-    return f"{seen.size} of {paths.size} seen, {each} path{'s' * (each != '1')} each"
+    return f"{seen.size} of {paths.size} seen, by {each} path{'s' * (each != '1')} each"
