@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from tqdm import tqdm
 
 from .augmentation import augment
@@ -27,6 +27,7 @@ from .weights import describe, save, write_whole
 
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "model.safetensors", "record.json"
 LOOK_EVERY = 10  # steps between looks at the loss: on a GPU each look waits for it
+STATISTICS = 2000  # training pictures from which the averaged network gets its batch statistics
 
 
 def option(default, meaning):
@@ -118,7 +119,7 @@ def fit(config, training, test, recipe, folder, machine=None, command=None):
             run.resume(folder / CHECKPOINT, settings)
         _train(run, train_on, watch, settings, folder)
 
-    model = run.averaged_model()
+    model = run.averaged_model(train_on)
     accuracy, _ = evaluate(model, test.to(machine.device))
     save(model.cpu(), folder / WEIGHTS)
     record = settings | {
@@ -149,7 +150,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.model = MaxViT(config).to(machine.device)
         average = get_ema_multi_avg_fn(recipe.average)
-        self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
+        self.average = AveragedModel(self.model, multi_avg_fn=average)
         if machine.bf16 and machine.device == "cpu":
             keep_strided_convolutions_in_fp32(self.model)
         self.forward = torch.compile(self.model) if machine.compile else self.model
@@ -174,7 +175,12 @@ class Run:
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
 
-    def averaged_model(self):
+    def averaged_model(self, pictures):
+        """Give the averaged network, with batch norm's statistics taken anew from `pictures`.
+
+        Those gathered while training are of other weights, hundreds of steps ago.
+        """
+        update_bn(map(normalise, pictures.images[:STATISTICS].split(500)), self.average.module)
         return self.average.module.eval()
 
 
@@ -217,7 +223,8 @@ def _train(run, pictures, watch, settings, folder):
         while run.step < run.steps:
             epoch = run.step // run.steps_an_epoch
             loss, accuracy = _train_epoch(run, pictures, epoch, bar, folder)
-            watched, _ = evaluate(run.averaged_model(), watch) if len(watch) else (None, None)
+            model = run.averaged_model(pictures)
+            watched = evaluate(model, watch)[0] if len(watch) else None
             run.history.append(
                 {
                     "epoch": epoch + 1,

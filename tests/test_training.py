@@ -255,13 +255,23 @@ def test_strided_convolutions_stay_in_fp32_on_a_cpu():
 
 def test_the_average_lags_behind_the_weights():
     run = training.Run(SMALL, Recipe(average=0.9), Machine("cpu", bf16=False), 1000)
-    weight, averaged = run.model.head.hidden.weight, run.averaged_model().head.hidden.weight
+    weight, averaged = run.model.head.hidden.weight, run.average.module.head.hidden.weight
     start = weight.detach().clone()
     run.average.update_parameters(run.model)
     with torch.no_grad():
         weight.add_(1)
     run.average.update_parameters(run.model)
     torch.testing.assert_close(averaged, start + 0.1)
+
+
+def test_the_averaged_network_gets_batch_statistics_of_its_own_weights():
+    run = training.Run(SMALL, SHORT, Machine("cpu", bf16=False), 96)
+    pictures, _ = few_shapes()
+    model = run.averaged_model(pictures)
+    inputs = model.stem.conv1(training.normalise(pictures.images))
+    torch.testing.assert_close(model.stem.norm.running_mean, inputs.mean((0, 2, 3)))
+    torch.testing.assert_close(model.stem.norm.running_var, inputs.var((0, 2, 3)))
+    assert not model.training and model.stem.norm.momentum == 0.01
 
 
 def test_the_machine_is_chosen_and_can_be_overruled():
