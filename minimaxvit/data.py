@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pooch
-import requests
 import torch
 
 from .shapes import SHAPES, draw_shapes
@@ -170,7 +169,7 @@ def _fetch(source, temporary, md5):
         return pooch.retrieve(
             source, f"md5:{md5}", "archive.tar.gz", temporary, downloader=downloader
         )
-    except requests.RequestException as error:
+    except OSError as error:  # all that requests raises, too
         raise OSError(
             f"could not fetch {source}: {error}; try again, or give another address or a copy: "
             f"minimaxvit data cifar10 ADDRESS_OR_FILE"
