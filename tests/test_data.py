@@ -66,6 +66,17 @@ def a_few():
 
 # Reading
 
+REAL = Path(__file__).parents[1] / "data" / CIFAR10_FOLDER
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="CIFAR-10 is not in data/")
+def test_the_real_pictures_are_as_many_in_every_class():
+    training, test = cifar10(REAL)
+    assert training.labels.bincount().tolist() == 10 * [5000]
+    assert test.labels.bincount().tolist() == 10 * [1000]
+    assert training.source.startswith("CIFAR-10")
+    assert 110 < training.images.float().mean() < 130
+
 
 def test_a_label_and_planes_of_red_green_and_blue_are_read_row_by_row(tmp_path):
     folder = write_batches(tmp_path / "cifar")
