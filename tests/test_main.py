@@ -151,7 +151,7 @@ def test_what_is_trained_on_and_what_came_out_is_told(tmp_path, capsys, few):
     first, *_, last = capsys.readouterr().out.splitlines()
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert record["seed"] == 3
-    assert first.startswith("compact on shapes") and "device='cpu'" in first
+    assert first.startswith("compact on shapes") and "computed on cpu in fp32" in first
     assert f"{record['result']['accuracy']:.2%} on the test pictures of shapes" in last
 
 

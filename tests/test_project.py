@@ -54,30 +54,25 @@ def test_the_import_order_is_really_read():
 
 
 def test_the_core_stays_small_and_needs_torch_and_einops_alone():
-    texts = [(ROOT / "minimaxvit" / f"{name}.py").read_text() for name in CORE]
-    lines = [line for text in texts for line in text.splitlines()]
+    paths = [ROOT / "minimaxvit" / f"{name}.py" for name in CORE]
+    lines = [line for path in paths for line in path.read_text().splitlines()]
     assert len(lines) < 500
     assert max(map(len, lines)) <= 100
-    outside = {
-        name.split(".")[0]
-        for text in texts
-        for node in ast.walk(ast.parse(text))
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module]
-            if isinstance(node, ast.ImportFrom) and node.level == 0
-            else []
-        )
-    }
+    outside = set().union(*map(imported_packages, paths))
     assert outside == {"torch", "einops", "dataclasses", "functools", "itertools", "math"}
 
 
 def test_the_package_never_imports_what_only_tests_need():
     for path in files():
-        text = path.read_text()
-        for peer in ("timm", "torchvision"):
-            assert f"import {peer}" not in text and f"from {peer}" not in text, path
+        assert not {"timm", "torchvision"} & set(imported_packages(path)), path
+
+
+def imported_packages(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0]
 
 
 def test_the_picture_of_the_readme_is_described_by_its_own_numbers():

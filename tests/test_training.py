@@ -1,5 +1,6 @@
 """A run learns, stops when it must, and survives being killed at any moment."""
 
+import importlib
 import itertools
 import json
 import os
@@ -30,6 +31,7 @@ from minimaxvit.training import (
     rate,
 )
 
+termios = importlib.import_module("termios") if os.name == "posix" else None
 SMALL = MaxViTConfig((1,), (32,), 32, 4, (MAXVIT,), 1, drop_rate=0.5, num_classes=10)
 SHORT = Recipe(epochs=3, batch_size=16, validation=16, muon_rate=0.02, shift=2, hole=6)
 
@@ -151,10 +153,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
 ):
     seen = itertools.count(1)
 
-    def poisoned(images, normalise=training.normalise):
-        return normalise(images) * (float("nan") if next(seen) == 10 else 1)
+    def poisoned(*arguments, augment=training.augment):
+        return augment(*arguments) * (float("nan") if next(seen) == 10 else 1)
 
-    monkeypatch.setattr(training, "normalise", poisoned)
+    monkeypatch.setattr(training, "augment", poisoned)
     recipe = Recipe(**{**vars(SHORT), "validation": 0})
     with pytest.raises(FloatingPointError) as stopped:
         fit(SMALL, *few_shapes(96), recipe, tmp_path)
@@ -279,21 +281,30 @@ def test_the_machine_is_chosen_and_can_be_overruled():
     assert choose_machine().device == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no terminals")
+@pytest.mark.skipif(not termios, reason="this system has no terminals of this kind")
 def test_a_terminal_gets_a_bar_with_loss_accuracy_and_time_left(tmp_path):
     ours, theirs = os.openpty()
-    started = subprocess.Popen(
-        [sys.executable, "-c", DOOMED, "nowhere", str(tmp_path)],
-        cwd=os.path.dirname(os.path.dirname(__file__)), stdout=subprocess.PIPE, stderr=theirs,
-    )  # fmt: skip
-    lines, _ = started.communicate(timeout=300)
+    termios.tcsetwinsize(theirs, (24, 120))
+    lines = tmp_path / "lines"
+    with open(lines, "wb") as stdout:
+        command = [sys.executable, "-c", DOOMED, "nowhere", str(tmp_path / "run")]
+        root = os.path.dirname(os.path.dirname(__file__))
+        started = subprocess.Popen(command, cwd=root, stdout=stdout, stderr=theirs)
     os.close(theirs)
-    bar = os.read(ours, 100_000).decode()
-    os.close(ours)
-    assert started.returncode == 0 and lines == b""
-    assert re.search(
-        r"18/18 \[\d\d:\d\d<\d\d:\d\d.*loss=\d\.\d{3}, accuracy=|accuracy=.*loss=", bar
-    )
+    shown = b""
+    while part := read_until_closed(ours):
+        shown += part
+    assert started.wait() == 0 and lines.read_bytes() == b""
+    last = [text for text in shown.decode().split("\r") if text.strip()][-1]
+    assert re.search(r"18/18 \[\d\d:\d\d<\d\d:\d\d", last), last
+    assert re.search(r"accuracy=\d\.\d{3}, loss=\d\.\d{3}", last), last
+
+
+def read_until_closed(terminal):
+    try:
+        return os.read(terminal, 10_000)
+    except OSError:  # Linux says so when the other end is closed
+        return b""
 
 
 @pytest.mark.slow
