@@ -69,7 +69,7 @@ class StochasticDepth(nn.Module):
         if not self.training or self.rate == 0:
             return x
         kept = torch.rand(x.shape[0], 1, 1, 1, device=x.device) >= self.rate
-        return x * kept / (1 - self.rate)
+        return x * (kept.to(x.dtype) / (1 - self.rate))  # divides b numbers, not the map
 
 
 class MBConv(nn.Module):

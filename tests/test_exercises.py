@@ -101,3 +101,17 @@ def test_the_cases_tell_block_from_grid():
         x = PASTE_GRID.truth(groups, grid, h, w)
         torch.testing.assert_close(grid_partition(x, grid), groups)
         assert not torch.equal(block_partition(x, grid), groups)
+
+
+@pytest.mark.parametrize(
+    "pattern, complaint",
+    [
+        ("b (n1 n2) (g1 g2) c -> b (g1 n1) (g2 n2) c", "Could not infer sizes"),
+        ("b (n1 n2) (g1 g2) c -> b (g1 n1) (g2 n3) c", "Identifiers only on one side"),
+    ],
+)
+def test_an_answer_that_only_raises_is_told_its_own_error(pattern, complaint):
+    def guess(groups, grid, h, w):
+        return rearrange(groups, pattern, g1=grid, g2=grid)
+
+    assert complaint in verdict(PASTE_GRID, guess)
