@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/ready
 
-# glibc gives memory back after every step otherwise; keeping it is worth a quarter of the time.
+# glibc gives memory back after every step otherwise, and page faults cost training time.
 export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 4294967296
 export MINIMAXVIT_DATA ?= $(CURDIR)/data

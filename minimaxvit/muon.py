@@ -1,7 +1,7 @@
 """Muon: momentum whose matrices are made orthogonal before the step (Jordan et al. 2024).
 
 torch.optim.Muon takes 2-D weights, one at a time. Ours takes kernels too, and all matrices
-of one shape at once, which on a CPU makes a step of the compact network several times faster.
+of one shape at once, which saves many small calls.
 """
 
 import torch

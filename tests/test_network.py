@@ -67,9 +67,9 @@ def test_compact_has_less_than_a_million_parameters():
 
 # FLOPs of the paper in units of 1e9, a multiply-add counted once, and by how many per cent a count
 # of the multiply-adds of convolutions and matrix products alone may miss them. It leaves out what
-# is done number by number (norms, GELU, softmax, sums), so it is always a little below. Small and
-# base leave out just over 1 %: their maps are 96 wide, where that share is larger. For base the
-# paper says 24.2 at one place and 23.4 at another; ours, 23.90, lies 1.2 % below and 2.1 % above.
+# is done number by number (norms, GELU, softmax, sums), and it is a little below the paper, which
+# does not say what it counted: by 1.03 % for small and 1.23 % for base. For base the paper says
+# 24.2 at one place and 23.4 at another; ours, 23.90, lies between.
 FLOPS = {"tiny": (5.6, 1), "small": (11.7, 1.1), "base": (24.2, 1.3), "large": (43.9, 1)}
 FLOPS["xlarge"] = (97.8, 1)
 

@@ -95,6 +95,7 @@ def test_the_readme_tells_the_accuracies_that_were_measured():
             f"| `{record['command']}` |"
         )
         assert row in readme, row
+        assert f"({record['parameters']:,} parameters)" in readme
 
 
 def test_the_readme_tells_the_speeds_that_were_measured():

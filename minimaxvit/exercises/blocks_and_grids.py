@@ -20,23 +20,22 @@ def as_reshape(groups, grid, h, w):
     return groups.reshape(len(groups), h, w, -1)
 
 
-def token_columns(groups, grid, h, w):
-    pattern = "b (n1 n2) (g2 g1) c -> b (g1 n1) (g2 n2) c"
-    return rearrange(groups, pattern, g1=grid, g2=grid, n1=h // grid, n2=w // grid)
+def paste_by(pattern):
+    """Paste with the right sides but by another pattern."""
+
+    def paste(groups, grid, h, w):
+        return rearrange(groups, pattern, g1=grid, g2=grid, n1=h // grid, n2=w // grid)
+
+    return paste
 
 
-def group_columns(groups, grid, h, w):
-    pattern = "b (n2 n1) (g1 g2) c -> b (g1 n1) (g2 n2) c"
-    return rearrange(groups, pattern, g1=grid, g2=grid, n1=h // grid, n2=w // grid)
+token_columns = paste_by("b (n1 n2) (g2 g1) c -> b (g1 n1) (g2 n2) c")
+group_columns = paste_by("b (n2 n1) (g1 g2) c -> b (g1 n1) (g2 n2) c")
+rows_for_columns = paste_by("b (n1 n2) (g1 g2) c -> b (g2 n2) (g1 n1) c")
 
 
 def cut_again(groups, grid, h, w):
     return rearrange(groups, "b (g1 n1) (g2 n2) c -> b (n1 n2) (g1 g2) c", g1=grid, g2=grid)
-
-
-def rows_for_columns(groups, grid, h, w):
-    pattern = "b (n1 n2) (g1 g2) c -> b (g2 n2) (g1 n1) c"
-    return rearrange(groups, pattern, g1=grid, g2=grid, n1=h // grid, n2=w // grid)
 
 
 def side_for_stride(groups, grid, h, w):
