@@ -7,21 +7,26 @@ import torch
 import torch.nn.functional as F
 
 
-def augment(images, generator, shift=4, hole=8):
-    """Mirror half of the pictures, move each by up to `shift` pixels, and cut a square hole.
+def augment(images, mirrored, generator, shift=4, hole=8):
+    """Mirror the pictures told, move each by up to `shift` pixels, and cut a square hole.
 
-    Shapes: (b, c, h, w) -> (b, c, h, w); `shift` and `hole` in pixels, 0 leaves that step out.
-    `generator` must live on the device of the pictures.
+    Shapes: images (b, c, h, w) -> (b, c, h, w), mirrored bool (b,); `shift` and `hole` in pixels, 0
+    leaves that step out. `generator` must live on the device of the pictures.
     """
-    images = flip(images, generator)
+    images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
     images = move(images, generator, shift)
     return cut_hole(images, generator, hole)
 
 
-def flip(images, generator):
-    """Mirror each picture left to right with probability one half."""
-    mirrored = torch.rand(_each(images), generator=generator, device=images.device) < 0.5
-    return torch.where(mirrored, images.flip(3), images)
+def mirrored_in(epoch, pictures, seed, device="cpu"):
+    """Choose half of the pictures by chance to be mirrored in even epochs, the rest in odd ones.
+
+    With a new coin each epoch, half of them would show the same side again (Jordan 2024,
+    "alternating flip"). Shapes: (pictures,), bool.
+    """
+    generator = torch.Generator(device).manual_seed(seed)
+    half = torch.rand(pictures, generator=generator, device=device) < 0.5
+    return half ^ (epoch % 2 == 1)
 
 
 def move(images, generator, shift):

@@ -10,6 +10,7 @@ import platform
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,16 +19,19 @@ import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from tqdm import tqdm
 
-from .augmentation import augment
+from .augmentation import augment, mirrored_in
 from .data import normalise
+from .machine import Gradients, choose_machine
 from .mbconv import Conv3x3
 from .muon import Muon
 from .network import MaxViT
 from .weights import describe, save, write_whole
+from .whitening import whiten
 
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "model.safetensors", "record.json"
 LOOK_EVERY = 10  # steps between looks at the loss: on a GPU each look waits for it
 STATISTICS = 2000  # training pictures from which the averaged network gets its batch statistics
+WHITENING = 5000  # training pictures from which the first convolution is set
 
 
 def option(default, meaning):
@@ -61,34 +65,6 @@ class Recipe:
                 raise ValueError(f"{name} must be at least {least.get(name, 0)}, got {value}")
 
 
-@dataclass(frozen=True)
-class Machine:
-    """Where and how to compute; it changes speed and last digits, not the run."""
-
-    device: str
-    bf16: bool
-    compile: bool = False
-
-
-def choose_machine(device=None, bf16=None, compile=False):
-    """Take the GPU if there is one, and bf16 where the hardware multiplies in it; or as told.
-
-    Raises ValueError for a device that is not there.
-    """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        why = str(error).splitlines()[0]
-        raise ValueError(f"cannot compute on device {device!r}: {why}") from None
-    if bf16 is None and device.startswith("cuda"):
-        bf16 = torch.cuda.is_bf16_supported()
-    elif bf16 is None:
-        able = torch.cpu.get_capabilities()
-        bf16 = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return Machine(device, bf16, compile)
-
-
 def fit(config, training, test, recipe, folder, machine=None, command=None):
     """Train a MaxViT of `config` and return its record, which is also written to `folder`.
 
@@ -114,23 +90,31 @@ def fit(config, training, test, recipe, folder, machine=None, command=None):
     train_on, watch = training[recipe.validation :], training[: recipe.validation]
     train_on, watch = train_on.to(machine.device), watch.to(machine.device)
     with torch.random.fork_rng():  # whoever calls keeps the chances they had
-        run = Run(config, recipe, machine, len(train_on))
+        run = Run(config, recipe, machine, train_on)
         if (folder / CHECKPOINT).is_file():
             run.resume(folder / CHECKPOINT, settings)
-        _train(run, train_on, watch, settings, folder)
+        with run.gradients:
+            _train(run, train_on, watch, settings, folder)
 
     model = run.averaged_model(train_on)
-    accuracy, _ = evaluate(model, test.to(machine.device))
+    test = test.to(machine.device)
+    accuracy, confusion = evaluate(model, test)
+    with_flip, _ = evaluate(model, test, flip=True)
     save(model.cpu(), folder / WEIGHTS)
     record = settings | {
         "command": command,
         "seed": recipe.seed,
         "versions": {name: version(name) for name in ("minimaxvit", "torch", "numpy")}
         | {"python": platform.python_version()},
-        "machine": _describe_machine(machine),
+        "machine": machine.describe(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "history": run.history,
-        "result": {"accuracy": accuracy, "seconds": run.history[-1]["seconds"]},
+        "confusion": confusion.tolist(),
+        "result": {
+            "accuracy": accuracy,
+            "accuracy_with_flip": with_flip,
+            "seconds": run.history[-1]["seconds"],
+        },
     }
     text = json.dumps(record, indent=1)
     write_whole(folder / RECORD, lambda partial: partial.write_text(text))
@@ -143,18 +127,18 @@ class Run:
 
     def __init__(self, config, recipe, machine, pictures):
         self.recipe, self.machine = recipe, machine
-        self.steps_an_epoch = pictures // recipe.batch_size
+        self.steps_an_epoch = len(pictures) // recipe.batch_size
         if self.steps_an_epoch < 1:
-            raise ValueError(f"{pictures} pictures do not fill a batch of {recipe.batch_size}")
+            raise ValueError(f"{len(pictures)} pictures do not fill a batch of {recipe.batch_size}")
         self.steps = recipe.steps or recipe.epochs * self.steps_an_epoch
         torch.manual_seed(recipe.seed)
         self.model = MaxViT(config).to(machine.device)
+        whiten(self.model.stem.conv1, normalise(pictures.images[:WHITENING]))
         average = get_ema_multi_avg_fn(recipe.average)
         self.average = AveragedModel(self.model, multi_avg_fn=average)
-        if machine.bf16 and machine.device == "cpu":
-            keep_strided_convolutions_in_fp32(self.model)
-        self.forward = torch.compile(self.model) if machine.compile else self.model
+        self.gradients = Gradients(self.model, machine)
         self.optimisers = make_optimisers(self.model, recipe)
+        self.loss = partial(F.cross_entropy, label_smoothing=recipe.label_smoothing)
         self.step, self.history = 0, []
 
     def state(self):
@@ -184,17 +168,6 @@ class Run:
         return self.average.module.eval()
 
 
-def keep_strided_convolutions_in_fp32(model):
-    """Except them from autocast: the gradient of a depthwise one crawls in bf16 on a CPU."""
-
-    def in_fp32(forward):
-        return torch.autocast("cpu", enabled=False)(lambda x: forward(x.float()))
-
-    for module in model.modules():
-        if isinstance(module, Conv3x3) and module.stride == (2, 2):
-            module.forward = in_fp32(module.forward)
-
-
 def make_optimisers(model, recipe):
     """Give Muon the matrices inside the network and AdamW the rest.
 
@@ -204,10 +177,15 @@ def make_optimisers(model, recipe):
     outer = {model.stem.conv1.weight, model.head.classify.weight}
     depthwise = {m.weight for m in model.modules() if isinstance(m, Conv3x3) and m.groups > 1}
     decayed, spared = model.parameter_groups(recipe.weight_decay)
+    for group in decayed, spared:
+        group["params"] = [p for p in group["params"] if p.requires_grad]
     inner = [p for p in decayed["params"] if p not in outer | depthwise]
     others = {**decayed, "params": [p for p in decayed["params"] if p in outer | depthwise]}
     muon = Muon(inner, lr=recipe.muon_rate, weight_decay=recipe.weight_decay)
-    return [muon, torch.optim.AdamW([others, spared], lr=recipe.adam_rate, betas=(0.9, 0.95))]
+    return [
+        muon,
+        torch.optim.AdamW([others, spared], lr=recipe.adam_rate, betas=(0.9, 0.95), fused=True),
+    ]
 
 
 def rate(step, steps, warm_up):
@@ -250,10 +228,11 @@ def _train_epoch(run, pictures, epoch, bar, folder):
     generator = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + epoch)
     order = torch.randperm(len(pictures), generator=generator, device=device)
     end = min((epoch + 1) * run.steps_an_epoch, run.steps)
+    mirrored = mirrored_in(epoch, len(pictures), recipe.seed, device)
     losses, right, first = [], 0, run.step
-    run.model.train()
     for batch in order.split(recipe.batch_size)[: end - first]:
-        images = augment(pictures.images[batch], generator, recipe.shift, recipe.hole)
+        images, turned = pictures.images[batch], mirrored[batch]
+        images = augment(images, turned, generator, recipe.shift, recipe.hole)
         loss, hits = _step(run, normalise(images), pictures.labels[batch])
         losses.append(loss)
         right += hits
@@ -272,16 +251,12 @@ def _step(run, images, labels):
     for optimiser, full in zip(run.optimisers, (recipe.muon_rate, recipe.adam_rate), strict=True):
         for group in optimiser.param_groups:
             group["lr"] = full * share
-    with torch.autocast(run.machine.device.split(":")[0], torch.bfloat16, run.machine.bf16):
-        logits = run.forward(images)
-    loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-    loss.backward()
+    loss, logits = run.gradients(run.loss, images, labels)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip)
     for optimiser in run.optimisers:
         optimiser.step()
-    run.model.zero_grad()
     run.average.update_parameters(run.model)
-    return loss.detach(), (logits.argmax(1) == labels).sum()
+    return loss, (logits.argmax(1) == labels).sum()
 
 
 def _stop_if_not_finite(losses, first, folder):
@@ -296,14 +271,20 @@ def _stop_if_not_finite(losses, first, folder):
 
 
 @torch.inference_mode()
-def evaluate(model, pictures, batch_size=500):
-    """Measure accuracy in 0..1 and the confusion table: a row a true class, a column a guess."""
+def evaluate(model, pictures, batch_size=500, flip=False):
+    """Measure accuracy in 0..1 and the confusion table: a row a true class, a column a guess.
+
+    With `flip`, each picture is judged by the mean of its logits and those of its mirror image.
+    """
     model.eval()
     confusion = torch.zeros(len(pictures.classes), len(pictures.classes), dtype=torch.long)
     for images, labels in zip(
         pictures.images.split(batch_size), pictures.labels.split(batch_size), strict=True
     ):
-        guesses = model(normalise(images)).argmax(1)
+        logits = model(normalise(images))
+        if flip:
+            logits = logits + model(normalise(images.flip(3)))
+        guesses = logits.argmax(1)
         confusion.index_put_((labels.cpu(), guesses.cpu()), torch.tensor(1), accumulate=True)
     return (confusion.trace() / confusion.sum()).item(), confusion
 
@@ -326,15 +307,6 @@ def _describe_data(training, test, recipe):
         "training": len(training) - recipe.validation,
         "validation": recipe.validation,
         "test": len(test),
-    }
-
-
-def _describe_machine(machine):
-    return asdict(machine) | {
-        "processor": torch.cpu.get_capabilities().get("cpu_name") or platform.processor(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if machine.device.startswith("cuda") else None,
-        "system": platform.platform(),
     }
 
 

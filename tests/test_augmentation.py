@@ -8,7 +8,7 @@ from helpers import few
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minimaxvit.augmentation import augment, cut_hole, flip, move
+from minimaxvit.augmentation import augment, cut_hole, mirrored_in, move
 
 sides = st.integers(3, 6)
 GREY = 128
@@ -36,13 +36,18 @@ def moved(image, down, right):
     return result
 
 
-def test_half_of_the_pictures_are_mirrored_and_the_rest_stay():
-    images = pictures(2000, 2, 5)
-    flipped = flip(images, seeded())
-    mirrored = (flipped == images.flip(3)).flatten(1).all(1)
-    stayed = (flipped == images).flatten(1).all(1)
-    assert (mirrored ^ stayed).all()
-    assert 900 < mirrored.sum() < 1100
+def test_each_picture_shows_its_other_side_in_the_next_epoch():
+    first, second, third = (mirrored_in(epoch, 2000, seed=3) for epoch in range(3))
+    assert 900 < first.sum() < 1100
+    assert torch.equal(second, ~first) and torch.equal(third, first)
+    assert not torch.equal(first, mirrored_in(0, 2000, seed=4))
+
+
+def test_only_the_pictures_told_are_mirrored():
+    images, told = pictures(4, 3, 5), torch.tensor([True, False, False, True])
+    result = augment(images, told, seeded(), shift=0, hole=0)
+    for image, mirrored, turned in zip(images, told, result, strict=True):
+        assert torch.equal(turned, image.flip(2) if mirrored else image)
 
 
 @given(sides, sides, st.integers(1, 2))
@@ -85,27 +90,27 @@ def test_a_hole_may_be_anywhere_inside():
 def test_type_and_shape_stay(h, w, shift, hole, c):
     images = pictures(5, h, w, c)
     before = images.clone()
-    result = augment(images, seeded(), shift, hole)
+    result = augment(images, mirrored_in(0, len(images), 0), seeded(), shift, hole)
     assert result.dtype == torch.uint8 and result.shape == images.shape
     assert torch.equal(images, before)  # the data set itself must never change
 
 
 def test_the_seed_alone_decides():
-    images = pictures(50, 8, 8)
-    assert torch.equal(augment(images, seeded(3), 2, 3), augment(images, seeded(3), 2, 3))
-    assert not torch.equal(augment(images, seeded(3), 2, 3), augment(images, seeded(4), 2, 3))
+    images, told = pictures(50, 8, 8), mirrored_in(0, 50, seed=0)
+    first, again, other = (augment(images, told, seeded(seed), 2, 3) for seed in (3, 3, 4))
+    assert torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_pictures_of_a_batch_are_treated_apart():
     images = pictures(1, 8, 8).expand(200, -1, -1, -1)
-    for step in (flip, lambda x, g: move(x, g, 2), lambda x, g: cut_hole(x, g, 3)):
+    for step in (lambda x, g: move(x, g, 2), lambda x, g: cut_hole(x, g, 3)):
         assert len(step(images, seeded()).unique(dim=0)) > 1
 
 
 @pytest.mark.parametrize("shift, hole", [(0, 0), (2, 0), (0, 3), (2, 3)])
 def test_zero_leaves_a_step_out_and_steps_come_in_order(shift, hole):
-    images, generator = pictures(20, 8, 8), seeded()
-    expected = flip(images, generator)
+    images, generator, told = pictures(20, 8, 8), seeded(), mirrored_in(0, 20, seed=0)
+    expected = torch.where(told.view(-1, 1, 1, 1), images.flip(3), images)
     expected = move(expected, generator, shift) if shift else expected
     expected = cut_hole(expected, generator, hole) if hole else expected
-    assert torch.equal(augment(images, seeded(), shift, hole), expected)
+    assert torch.equal(augment(images, told, seeded(), shift, hole), expected)

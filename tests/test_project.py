@@ -13,7 +13,8 @@ CORE = ["partition", "position", "attention", "mbconv", "block", "network"]
 # Floors of the house; a room imports only from below, or from before it on its own floor.
 FLOORS = [
     *([room] for room in CORE),
-    ["summary", "weights", "shapes", "data", "augmentation", "muon", "allocator"],
+    ["summary", "weights", "shapes", "data", "augmentation", "whitening", "muon", "allocator"],
+    ["machine"],
     ["training"],
     ["seeing"],
     ["exercises"],

@@ -17,19 +17,19 @@ from safetensors.torch import load_file
 from minimaxvit import MaxViT, MaxViTConfig, load, training
 from minimaxvit.block import MAXVIT
 from minimaxvit.data import Pictures, shapes
+from minimaxvit.machine import Machine, choose_machine
 from minimaxvit.shapes import SHAPES, draw_shapes
 from minimaxvit.training import (
     CHECKPOINT,
     RECORD,
     WEIGHTS,
-    Machine,
     Recipe,
-    choose_machine,
     evaluate,
     fit,
     make_optimisers,
     rate,
 )
+from minimaxvit.whitening import whitening_filters
 
 termios = importlib.import_module("termios") if os.name == "posix" else None
 SMALL = MaxViTConfig((1,), (32,), 32, 4, (MAXVIT,), 1, drop_rate=0.5, num_classes=10)
@@ -144,8 +144,11 @@ def test_a_run_leaves_a_record_and_a_network_and_nothing_else(undisturbed):
     assert record["data"]["sha256"] == [pictures.sha256() for pictures in few_shapes()]
     assert record["versions"]["torch"] == torch.__version__
     assert [epoch["step"] for epoch in record["history"]] == [6, 12, 18]
-    accuracy, _ = evaluate(load(undisturbed / WEIGHTS), few_shapes()[1])
+    model, test = load(undisturbed / WEIGHTS), few_shapes()[1]
+    accuracy, confusion = evaluate(model, test)
     assert accuracy == record["result"]["accuracy"]
+    assert confusion.tolist() == record["confusion"]
+    assert evaluate(model, test, flip=True)[0] == record["result"]["accuracy_with_flip"]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
@@ -203,6 +206,17 @@ def test_the_rate_rises_along_a_line_and_falls_to_nothing():
     assert rate(0, 1, 0.1) == 1
 
 
+def test_the_first_convolution_whitens_and_stays_as_it_was_set(tmp_path):
+    pictures, test = few_shapes()
+    recipe = Recipe(**{**vars(SHORT), "steps": 4, "validation": 0})
+    run = training.Run(SMALL, recipe, Machine("cpu", bf16=False), pictures)
+    set_to = run.model.stem.conv1.weight.clone()
+    filters = whitening_filters(training.normalise(pictures.images))
+    torch.testing.assert_close(set_to[:27].flatten(1), filters)
+    fit(SMALL, pictures, test, recipe, tmp_path)
+    assert torch.equal(load(tmp_path / WEIGHTS).stem.conv1.weight, set_to)
+
+
 def test_muon_gets_the_inner_matrices_and_adamw_the_rest():
     model = MaxViT(SMALL)
     names = {parameter: name for name, parameter in model.named_parameters()}
@@ -239,24 +253,26 @@ def test_evaluation_counts_true_classes_in_rows():
     assert accuracy == pytest.approx(counts[2].item() / len(pictures))
 
 
-def test_strided_convolutions_stay_in_fp32_on_a_cpu():
-    run = training.Run(SMALL, SHORT, Machine("cpu", bf16=True), 96)
-    types = {}
-    for name, module in run.model.named_modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.register_forward_hook(
-                lambda module, _, out, name=name: types.update(
-                    {name: (module.stride[0], out.dtype)}
-                )
-            )
-    with torch.autocast("cpu", torch.bfloat16):
-        run.forward(torch.zeros(2, 3, 32, 32))
-    assert {dtype for stride, dtype in types.values() if stride == 2} == {torch.float32}
-    assert {dtype for stride, dtype in types.values() if stride == 1} == {torch.bfloat16}
+def test_a_flip_at_test_time_judges_both_sides_together():
+    class LeftIsBright(torch.nn.Module):
+        """Sure of class 1 for a bright left half, less sure of class 2 for a bright right one."""
+
+        def forward(self, images):
+            left, right = images.mean((1, 2)).tensor_split(2, dim=1)
+            one, two = 3 * left.mean(1).relu(), 2 * right.mean(1).relu()
+            return torch.stack([torch.zeros_like(one), one, two], 1)
+
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    images[0, ..., :2], images[1, ..., 2:] = 255, 255
+    pictures = Pictures(images, torch.tensor([1, 1]), ("none", "left", "right"), "halves")
+    assert evaluate(LeftIsBright(), pictures)[0] == 0.5
+    assert evaluate(LeftIsBright(), pictures, flip=True)[0] == 1.0
 
 
 def test_the_average_lags_behind_the_weights():
-    run = training.Run(SMALL, Recipe(average=0.9), Machine("cpu", bf16=False), 1000)
+    run = training.Run(
+        SMALL, Recipe(average=0.9, batch_size=8), Machine("cpu", bf16=False), few_shapes()[0]
+    )
     weight, averaged = run.model.head.hidden.weight, run.average.module.head.hidden.weight
     start = weight.detach().clone()
     run.average.update_parameters(run.model)
@@ -267,18 +283,13 @@ def test_the_average_lags_behind_the_weights():
 
 
 def test_the_averaged_network_gets_batch_statistics_of_its_own_weights():
-    run = training.Run(SMALL, SHORT, Machine("cpu", bf16=False), 96)
+    run = training.Run(SMALL, SHORT, Machine("cpu", bf16=False), few_shapes()[0])
     pictures, _ = few_shapes()
     model = run.averaged_model(pictures)
     inputs = model.stem.conv1(training.normalise(pictures.images))
     torch.testing.assert_close(model.stem.norm.running_mean, inputs.mean((0, 2, 3)))
     torch.testing.assert_close(model.stem.norm.running_var, inputs.var((0, 2, 3)))
     assert not model.training and model.stem.norm.momentum == 0.01
-
-
-def test_the_machine_is_chosen_and_can_be_overruled():
-    assert choose_machine("cpu", bf16=False) == Machine("cpu", False, False)
-    assert choose_machine().device == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.mark.skipif(not termios, reason="this system has no terminals of this kind")

@@ -1,0 +1,109 @@
+"""The machine: chosen or told, its threads share a batch and come to what one of them would."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import randomise
+
+from minimaxvit import MaxViT, MaxViTConfig
+from minimaxvit.block import MAXVIT
+from minimaxvit.machine import Gradients, Machine, choose_machine, keep_strided_convolutions_in_fp32
+
+SMALL = MaxViTConfig((1,), (32,), 32, 4, (MAXVIT,), 1, num_classes=10)
+
+
+def batch(size, side=16):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(size, 3, side, side, generator=generator)
+    return images, torch.randint(10, (size,), generator=generator)
+
+
+def on_cpu(workers, bf16=False):
+    return Machine("cpu", bf16, workers=workers)
+
+
+def test_the_machine_is_chosen_and_can_be_overruled():
+    machine = choose_machine("cpu", bf16=False)
+    assert (machine.device, machine.bf16, machine.compile) == ("cpu", False, False)
+    assert machine.workers == min(4, torch.get_num_threads())
+    assert choose_machine("cpu", compile=True).workers == 1
+    assert choose_machine().device == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("size", [8, 7])
+def test_shares_add_up_to_the_gradient_of_the_mean(size):
+    """In evaluation, where batch norm does not couple pictures, shares must not matter at all."""
+    torch.manual_seed(0)
+    model = randomise(MaxViT(SMALL)).double()
+    images, labels = batch(size)
+    with Gradients(model, on_cpu(workers=3)) as gradients:
+        for each in gradients.models:
+            each.eval()
+        loss, logits = gradients(F.cross_entropy, images.double(), labels)
+    shared = [weight.grad for weight in model.parameters()]
+    expected_logits = model.eval()(images.double())
+    expected_loss = F.cross_entropy(expected_logits, labels)
+    expected = torch.autograd.grad(expected_loss, list(model.parameters()))
+    torch.testing.assert_close(logits, expected_logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(loss.double(), expected_loss, rtol=0, atol=1e-5)
+    for ours, theirs in zip(shared, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_shares_see_the_same_weights_and_count_statistics_by_themselves():
+    gradients = Gradients(MaxViT(SMALL), on_cpu(workers=2))
+    first, second = gradients.models
+    for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
+        assert ours is theirs
+    for ours, theirs in zip(first.buffers(), second.buffers(), strict=True):
+        assert ours is not theirs
+    assert first.training and second.training
+
+
+@pytest.mark.parametrize("drop_rate", [0.0, 0.5])
+def test_a_batch_gives_the_same_gradient_every_time(drop_rate):
+    torch.manual_seed(0)
+    config = MaxViTConfig((3,), (32,), 32, 4, (MAXVIT,), 1, drop_rate, num_classes=10)
+    model = MaxViT(config)
+    images, labels = batch(8)
+    with Gradients(model, on_cpu(workers=2)) as gradients:
+        seen = []
+        for _ in range(6):
+            torch.manual_seed(1)
+            gradients(F.cross_entropy, images, labels)
+            seen.append([weight.grad.clone() for weight in model.parameters()])
+    for again in seen[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(seen[0], again, strict=True))
+
+
+def test_frozen_weights_get_no_gradient():
+    model = MaxViT(SMALL)
+    model.stem.conv1.weight.requires_grad_(False)
+    with Gradients(model, on_cpu(workers=2)) as gradients:
+        gradients(F.cross_entropy, *batch(4))
+    assert model.stem.conv1.weight.grad is None and model.stem.conv2.weight.grad is not None
+
+
+def test_a_mistake_in_a_share_reaches_the_caller_and_threads_are_given_back():
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match="does not divide"):
+        with Gradients(MaxViT(SMALL), on_cpu(workers=2)) as gradients:
+            gradients(F.cross_entropy, *batch(4, side=20))
+    assert torch.get_num_threads() == before
+
+
+def test_strided_convolutions_stay_in_fp32_on_a_cpu():
+    model = MaxViT(SMALL)
+    keep_strided_convolutions_in_fp32(model)
+    types = {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(
+                lambda module, _, out, name=name: types.update(
+                    {name: (module.stride[0], out.dtype)}
+                )
+            )
+    with torch.autocast("cpu", torch.bfloat16):
+        model(torch.zeros(2, 3, 32, 32))
+    assert {dtype for stride, dtype in types.values() if stride == 2} == {torch.float32}
+    assert {dtype for stride, dtype in types.values() if stride == 1} == {torch.bfloat16}
