@@ -1,6 +1,6 @@
 """Train the compact network on a budget of steps and keep the record under benchmarks/results/.
 
-    python benchmarks/compact.py {cifar10,shapes} STEPS
+    python benchmarks/compact.py {cifar10,shapes} STEPS [--hole PIXELS]
 
 The record is that of `minimaxvit train`; the run itself stays in runs/, and if interrupted goes on
 from there.
@@ -24,12 +24,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", choices=["cifar10", "shapes"])
     parser.add_argument("steps", type=int)
+    parser.add_argument("--hole", type=int, default=0, help="cut out of each picture, in pixels")
     options = parser.parse_args()
     keep_memory()
     name = f"compact-{options.data}-{options.steps}-steps"
     folder = Path("runs") / name
     command = shlex.join(["python", *sys.argv])
-    recipe = Recipe(steps=options.steps)
+    recipe = Recipe(steps=options.steps, hole=options.hole)
     record = fit(CONFIGS["compact"], *load_data(options.data), recipe, folder, command=command)
     print(record["data"]["source"], record["result"])
     shutil.copyfile(folder / RECORD, RESULTS / f"{name}.json")

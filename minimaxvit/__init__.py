@@ -2,8 +2,9 @@
 
 from .attention import RelativeAttention
 from .block import MAX_SA, MAXVIT, BlockAttention, FeedForward, GridAttention, MaxViTBlock
+from .compact import Residual
 from .mbconv import MBConv, SqueezeExcite
 from .network import CONFIGS, MaxViT, MaxViTConfig, maxvit
 from .partition import block_partition, block_reverse, grid_partition, grid_reverse
 from .position import RelativePositionBias, relative_position_index
-from .weights import load, load_timm, save
+from .weights import load, load_timm, pretrained, pretrained_record, save

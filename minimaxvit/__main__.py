@@ -13,10 +13,11 @@ import torch.nn.functional as F
 
 from .allocator import keep_memory
 from .data import CIFAR10_URL, download_cifar10, load_data, normalise
+from .machine import choose_machine
 from .network import CONFIGS
 from .summary import summary
-from .training import RECORD, WEIGHTS, Recipe, choose_machine, evaluate, fit
-from .weights import load
+from .training import RECORD, WEIGHTS, Recipe, evaluate, fit
+from .weights import boxed, load, pretrained, pretrained_record
 
 RUN = "runs/compact"
 
@@ -72,19 +73,16 @@ def parser():
     train.add_argument("--compile", action="store_true", help="compile the network first")
     train.set_defaults(run=run_train)
 
-    measure = commands.add_parser("evaluate", help="accuracy and confusion table of a run")
-    measure.add_argument(
-        "folder", nargs="?", default=RUN, help="folder of the run (default: %(default)s)"
-    )
+    which = f"a run's folder, or a network in the box: {', '.join(boxed())} (default: %(default)s)"
+    measure = commands.add_parser("evaluate", help="accuracy and confusion table of a network")
+    measure.add_argument("trained", nargs="?", default="compact", help=which)
     add_data_options(measure, None)
     add_machine_options(measure)
     measure.set_defaults(run=run_evaluate)
 
     predict = commands.add_parser("predict", help="the five likeliest classes of a picture")
     predict.add_argument("picture", help="PNG or JPEG")
-    predict.add_argument(
-        "--run", dest="folder", default=RUN, help="folder of the run (default: %(default)s)"
-    )
+    predict.add_argument("--run", dest="trained", default="compact", help=which)
     predict.set_defaults(run=run_predict)
 
     tell = commands.add_parser("summary", help="stages, shapes, parameters and multiply-adds")
@@ -132,30 +130,36 @@ def run_train(options, command):
         flush=True,
     )
     record = fit(config, training, test, recipe, options.out, machine, command)
-    accuracy, seconds = record["result"]["accuracy"], record["result"]["seconds"]
+    result = record["result"]
     print(
-        f"{accuracy:.2%} on the test pictures of {record['data']['source']} after {seconds:.0f} s; "
+        f"{result['accuracy']:.2%} on the test pictures of {record['data']['source']} after "
+        f"{result['seconds']:.0f} s, {result['accuracy_with_flip']:.2%} with their mirror images; "
         f"weights and record are in {options.out}"
     )
 
 
 def run_evaluate(options, command):
-    model, record = load_run(options.folder)
+    model, record = load_trained(options.trained)
     trained_on = record["data"]["source"]
     name = options.data if options.data else ("shapes" if trained_on == "shapes" else "cifar10")
     _, test = load_data(name, options.data_folder)
     if list(test.classes) != record["data"]["classes"]:
-        raise ValueError(f"the network in {options.folder} was trained on {trained_on}, not {name}")
+        raise ValueError(f"the network {options.trained} was trained on {trained_on}, not {name}")
     device = choose_machine(options.device).device
-    accuracy, confusion = evaluate(model.to(device), test.to(device))
-    print(f"{accuracy:.2%} of {len(test)} test pictures of {test.source} are named rightly")
+    model, test = model.to(device), test.to(device)
+    accuracy, confusion = evaluate(model, test)
+    with_flip, _ = evaluate(model, test, flip=True)
+    print(
+        f"{accuracy:.2%} of {len(test)} test pictures of {test.source} are named rightly, "
+        f"{with_flip:.2%} when each is judged together with its mirror image"
+    )
     if test.sha256() not in record["data"]["sha256"]:
         print(f"They are not the test pictures of its record, which are of {trained_on}.")
     print(confusion_table(confusion, test.classes))
 
 
 def run_predict(options, command):
-    model, record = load_run(options.folder)
+    model, record = load_trained(options.trained)
     side = design_size(model.config)
     with torch.inference_mode():
         shares = model(normalise(read_picture(options.picture, side))).softmax(1)[0]
@@ -169,12 +173,15 @@ def run_summary(options, command):
     print(summary(options.network, config, *(options.size or 2 * [design_size(config)])))
 
 
-def load_run(folder):
-    """Load the network and the record that a finished run left in `folder`."""
-    folder = Path(folder)
+def load_trained(name):
+    """Load a network and its record: from the box by its name, or from a finished run's folder."""
+    if name in boxed():
+        return pretrained(name), pretrained_record(name)
+    folder = Path(name)
     if not (folder / RECORD).is_file():
         raise FileNotFoundError(
-            f"no finished run in {folder}: train one with `minimaxvit train --out {folder}`"
+            f"no finished run in {folder}, and no network of that name in the box "
+            f"({', '.join(boxed())}): train one with `minimaxvit train --out {folder}`"
         )
     return load(folder / WEIGHTS), json.loads((folder / RECORD).read_text())
 

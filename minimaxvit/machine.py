@@ -72,7 +72,7 @@ class Gradients:
         self.models = [model, *others]
         if machine.bf16 and machine.device == "cpu":
             for each in self.models:
-                keep_strided_convolutions_in_fp32(each)
+                keep_strided_depthwise_in_fp32(each)
         if machine.compile:
             self.models = [torch.compile(model)]
         # Stochastic depth draws from one source of chance: in turn, or no run could be repeated.
@@ -113,12 +113,12 @@ class Gradients:
         return value.detach(), logits.detach(), torch.autograd.grad(value, self.weights)
 
 
-def keep_strided_convolutions_in_fp32(model):
-    """Except them from autocast: the gradient of a depthwise one crawls in bf16 on a CPU."""
+def keep_strided_depthwise_in_fp32(model):
+    """Except them from autocast: their gradient crawls in bf16 on a CPU."""
 
     def in_fp32(forward):
         return torch.autocast("cpu", enabled=False)(lambda x: forward(x.float()))
 
     for module in model.modules():
-        if isinstance(module, Conv3x3) and module.stride == (2, 2):
+        if isinstance(module, Conv3x3) and module.groups > 1 and module.stride == (2, 2):
             module.forward = in_fp32(module.forward)

@@ -7,7 +7,8 @@ from math import ceil
 import torch
 from torch import nn
 
-from .block import MAXVIT, BlockAttention, MaxViTBlock
+from .block import MAXVIT, MaxViTBlock
+from .compact import COMPACT_PARTS, Residual
 from .mbconv import BatchNorm, Conv3x3, MBConv, gelu
 from .position import RelativePositionBias
 
@@ -39,11 +40,7 @@ CONFIGS = {
     "base": MaxViTConfig((2, 6, 14, 2), (96, 192, 384, 768), 64, drop_rate=0.4),
     "large": MaxViTConfig((2, 6, 14, 2), (128, 256, 512, 1024), 128, drop_rate=0.6),
     "xlarge": MaxViTConfig((2, 6, 14, 2), (192, 384, 768, 1536), 192),  # its rate is unpublished
-    # Pictures of 32 x 32: two pairs on an 8 x 8 map, where block and grid differ, and a single
-    # attention on a 4 x 4 map, which is one window.
-    "compact": MaxViTConfig(
-        (2, 1), (64, 128), 32, 4, (MAXVIT, (MBConv, BlockAttention)), expansion=2, num_classes=10
-    ),
+    "compact": MaxViTConfig((1, 1), (64, 128), 64, 4, COMPACT_PARTS, 1, num_classes=10),
 }
 
 
@@ -124,8 +121,7 @@ class MaxViT(nn.Module):
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"expected pictures of shape (b, 3, h, w), got {tuple(images.shape)}")
         self.check_size(*images.shape[2:])
-        x = self.stem(images.contiguous(memory_format=torch.channels_last))
-        maps = []
+        x, maps = self.stem(images.contiguous(memory_format=torch.channels_last)), []
         for stage in self.stages:
             for block in stage:
                 x = block(x)
@@ -149,10 +145,10 @@ class MaxViT(nn.Module):
         stages = zip(self.config.blocks, self.config.parts, strict=True)
         for stage, (blocks, parts) in enumerate(stages, start=1):
             first = parts.index(MBConv) if MBConv in parts else 0  # here the map is halved
-            if parts[:first]:
+            if set(parts[:first]) - {Residual}:
                 maps.append((stage, tokens))
             tokens = ceil(tokens / 2)
-            if set(parts if blocks > 1 else parts[first:]) - {MBConv}:
+            if set(parts if blocks > 1 else parts[first:]) - {MBConv, Residual}:
                 maps.append((stage, tokens))
         return maps
 

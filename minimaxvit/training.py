@@ -31,6 +31,7 @@ from .whitening import whiten
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "model.safetensors", "record.json"
 LOOK_EVERY = 10  # steps between looks at the loss: on a GPU each look waits for it
 STATISTICS = 2000  # training pictures from which the averaged network gets its batch statistics
+MISTAKES = 10  # of the test pictures named wrongly, the first that a record tells
 WHITENING = 5000  # training pictures from which the first convolution is set
 
 
@@ -45,10 +46,10 @@ class Recipe:
 
     epochs: int = option(4, "passes over the training pictures")
     steps: int | None = option(None, "stop after so many batches; overrules the epochs")
-    batch_size: int = option(128, "pictures a step")
-    muon_rate: float = option(0.012, "highest learning rate of Muon")
-    adam_rate: float = option(3e-3, "highest learning rate of AdamW")
-    weight_decay: float = option(0.01, "of convolution and linear weights")
+    batch_size: int = option(256, "pictures a step")
+    muon_rate: float = option(0.017, "highest learning rate of Muon")
+    adam_rate: float = option(8e-3, "highest learning rate of AdamW")
+    weight_decay: float = option(0.1, "of convolution and linear weights")
     warm_up: float = option(0.1, "share of steps in which the rates rise, before they fall to 0")
     label_smoothing: float = option(0.1, "share of the label spread over all classes")
     average: float = option(0.99, "decay of the moving average of the weights")
@@ -100,6 +101,8 @@ def fit(config, training, test, recipe, folder, machine=None, command=None):
     test = test.to(machine.device)
     accuracy, confusion = evaluate(model, test)
     with_flip, _ = evaluate(model, test, flip=True)
+    guesses = guess(model, test)
+    wrong = (guesses != test.labels).nonzero().flatten()[:MISTAKES]
     save(model.cpu(), folder / WEIGHTS)
     record = settings | {
         "command": command,
@@ -110,6 +113,11 @@ def fit(config, training, test, recipe, folder, machine=None, command=None):
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "history": run.history,
         "confusion": confusion.tolist(),
+        "mistakes": {
+            "pictures": wrong.tolist(),
+            "labels": test.labels[wrong].tolist(),
+            "guesses": guesses[wrong].tolist(),
+        },
         "result": {
             "accuracy": accuracy,
             "accuracy_with_flip": with_flip,
@@ -271,21 +279,26 @@ def _stop_if_not_finite(losses, first, folder):
 
 
 @torch.inference_mode()
-def evaluate(model, pictures, batch_size=500, flip=False):
-    """Measure accuracy in 0..1 and the confusion table: a row a true class, a column a guess.
+def guess(model, pictures, batch_size=500, flip=False):
+    """Name the likeliest class of each picture: long (n,), on the device of the pictures.
 
-    With `flip`, each picture is judged by the mean of its logits and those of its mirror image.
+    With `flip`, each is judged by the mean of its logits and those of its mirror image.
     """
     model.eval()
-    confusion = torch.zeros(len(pictures.classes), len(pictures.classes), dtype=torch.long)
-    for images, labels in zip(
-        pictures.images.split(batch_size), pictures.labels.split(batch_size), strict=True
-    ):
+    guesses = []
+    for images in pictures.images.split(batch_size):
         logits = model(normalise(images))
         if flip:
             logits = logits + model(normalise(images.flip(3)))
-        guesses = logits.argmax(1)
-        confusion.index_put_((labels.cpu(), guesses.cpu()), torch.tensor(1), accumulate=True)
+        guesses.append(logits.argmax(1))
+    return torch.cat(guesses)
+
+
+def evaluate(model, pictures, batch_size=500, flip=False):
+    """Measure accuracy in 0..1 and the confusion table: a row a true class, a column a guess."""
+    guesses = guess(model, pictures, batch_size, flip).cpu()
+    confusion = torch.zeros(len(pictures.classes), len(pictures.classes), dtype=torch.long)
+    confusion.index_put_((pictures.labels.cpu(), guesses), torch.tensor(1), accumulate=True)
     return (confusion.trace() / confusion.sum()).item(), confusion
 
 

@@ -1,4 +1,4 @@
-"""Keep a network in a file, get it back, and take over weights that others published.
+"""Keep a network in a file, get it back or one from the box, and take over what others published.
 
 Our own file is safetensors: nothing in it can run, and its header says which network it holds.
 """
@@ -12,10 +12,12 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
 from .block import MAXVIT, BlockAttention, GridAttention
+from .compact import Residual
 from .mbconv import MBConv
 from .network import MaxViT, MaxViTConfig
 
-PARTS = {part.__name__: part for part in MAXVIT}
+BOX = Path(__file__).parent / "trained"  # networks that come with the package, and their records
+PARTS = {part.__name__: part for part in (Residual, *MAXVIT)}
 
 
 def describe(config):
@@ -55,6 +57,31 @@ def load(path):
         why = str(error).splitlines()[0]
         raise ValueError(f"{path} is no weights file that minimaxvit.save wrote: {why}") from None
     return model.eval()
+
+
+def boxed():
+    """List the names that `pretrained` knows."""
+    return sorted(path.stem for path in BOX.glob("*.safetensors"))
+
+
+def pretrained(name):
+    """Get a trained network out of the box, ready to evaluate; nothing is downloaded.
+
+    "compact" was trained on CIFAR-10, "compact-shapes" on shapes; `pretrained_record` tells how.
+    Raises ValueError for a name that is not in the box.
+    """
+    return load(_in_box(name, ".safetensors"))
+
+
+def pretrained_record(name):
+    """Tell how a network in the box was trained and what it reached, as `fit` recorded it."""
+    return json.loads(_in_box(name, ".json").read_text())
+
+
+def _in_box(name, suffix):
+    if name not in boxed():
+        raise ValueError(f"no network in the box is called {name!r}; choose {' or '.join(boxed())}")
+    return BOX / f"{name}{suffix}"
 
 
 def write_whole(path, write):

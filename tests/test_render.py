@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from minimaxvit.seeing.history import describe_history
+
 nbformat = pytest.importorskip("nbformat", reason="the lessons extra is not installed")
 pytest.importorskip("nbconvert", reason="the lessons extra is not installed")
 BeautifulSoup = pytest.importorskip("bs4").BeautifulSoup
@@ -223,7 +225,7 @@ def test_curve_says_the_numbers_of_the_record(render, pages):
         *RECORD["history"],
         {**RECORD["history"][0], "epoch": 5, "validation_accuracy": 0.95},
     ]
-    takeaway, alt = sys.modules["training_page"].describe_curve(changed, "shapes")
+    takeaway, alt = describe_history(changed, "shapes")
     assert takeaway == "shapes: validation accuracy ends at 95.0%, 55.0 points above training"
     assert takeaway in alt
 

@@ -9,6 +9,10 @@ from matplotlib.figure import Figure
 from minimaxvit import BlockAttention, GridAttention, block_partition, grid_partition
 from minimaxvit.seeing import (
     count_paths,
+    draw_comparison,
+    draw_confusion,
+    draw_guesses,
+    draw_history,
     draw_partitions,
     draw_reach,
     group_map,
@@ -155,3 +159,63 @@ def test_show_gives_the_picture_its_sentence_and_prints_it(monkeypatch, capsys):
     assert set(data) == {"image/png"}
     assert metadata == {"image/png": {"alt": "5 of 8 seen"}}
     assert capsys.readouterr().out == "5 of 8 seen\n"
+
+
+def test_a_history_is_told_with_and_without_validation():
+    rows = [
+        {"epoch": 1, "loss": 2.0, "train_accuracy": 0.25, "validation_accuracy": 0.5},
+        {"epoch": 2, "loss": 1.0, "train_accuracy": 0.75, "validation_accuracy": 0.625},
+    ]
+    figure, sentence = draw_history(rows, "shapes")
+    assert isinstance(figure, Figure)
+    assert sentence == (
+        "shapes: validation accuracy ends at 62.5%, 12.5 points below training. From epoch 1 to "
+        "epoch 2, the loss goes from 2.000 to 1.000, training accuracy from 25.0% to 75.0%, "
+        "validation accuracy from 50.0% to 62.5%; the best validation accuracy is 62.5%."
+    )
+    drawn = [line.get_ydata() for line in figure.axes[1].get_lines()]
+    assert [list(line) for line in drawn] == [[25, 75], [50, 62.5]]
+    unwatched = [{**row, "validation_accuracy": None} for row in rows]
+    assert "no pictures were held out" in draw_history(unwatched, "shapes")[1]
+
+
+def rows_of(**accuracies):
+    return [
+        {"name": name, "seed": seed, "result": {"accuracy": accuracy}}
+        for name, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+    ]
+
+
+def test_a_comparison_draws_every_seed_and_tells_mean_and_deviation_best_first():
+    rows = rows_of(worse=[0.5, 0.6, 0.7], better=[0.9, 0.8, 0.7], once=[0.1])
+    figure, sentence = draw_comparison(rows[::-1], "Two")
+    assert sentence == (
+        "Two. Accuracy in percent: better: 80.0 ± 10.0; worse: 60.0 ± 10.0; once: 10.0 (one seed)."
+    )
+    dots = [line.get_xdata() for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    np.testing.assert_allclose(dots[0], [90, 80, 70])
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["better", "worse", "once"]
+
+
+def test_a_confusion_table_names_the_worst_mix_up_by_row_and_column():
+    counts = [[8, 1, 1], [4, 6, 0], [0, 0, 10]]
+    figure, sentence = draw_confusion(counts, ("cat", "dog", "ship"))
+    assert sentence == (
+        "dog is taken for cat most often: 4 of 10. Rightly named are 24 of 30; best ship (100.0%), "
+        "worst dog (60.0%)."
+    )
+    written = {(*text.get_position(),): text.get_text() for text in figure.axes[0].texts}
+    assert written[0, 1] == "4" and written[1, 0] == "1"  # (column, row)
+    perfect = [[3, 0], [0, 3]]
+    assert "most often: 0 of 3" in draw_confusion(perfect, ("a", "b"))[1]
+
+
+def test_guesses_are_told_under_their_pictures():
+    images = np.arange(7 * 3 * 4 * 4, dtype=np.uint8).reshape(7, 3, 4, 4)
+    figure, sentence = draw_guesses(images, [0] * 7, [1] * 6 + [0], ("cat", "dog"), "Seven")
+    assert sentence == "Seven: " + 6 * "cat, not dog; " + "cat."
+    assert len(figure.axes) == 7
+    drawn = figure.axes[3].get_images()[0].get_array()
+    np.testing.assert_array_equal(drawn, images[3].transpose(1, 2, 0))

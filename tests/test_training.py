@@ -26,6 +26,7 @@ from minimaxvit.training import (
     Recipe,
     evaluate,
     fit,
+    guess,
     make_optimisers,
     rate,
 )
@@ -148,6 +149,9 @@ def test_a_run_leaves_a_record_and_a_network_and_nothing_else(undisturbed):
     accuracy, confusion = evaluate(model, test)
     assert accuracy == record["result"]["accuracy"]
     assert confusion.tolist() == record["confusion"]
+    guesses, wrong = guess(model, test), torch.tensor(record["mistakes"]["pictures"])
+    assert guesses[wrong].tolist() == record["mistakes"]["guesses"]
+    assert (guesses != test.labels).nonzero().flatten()[:10].tolist() == wrong.tolist()
     assert evaluate(model, test, flip=True)[0] == record["result"]["accuracy_with_flip"]
 
 

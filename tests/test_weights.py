@@ -22,9 +22,13 @@ from minimaxvit import (
     MBConv,
     load,
     load_timm,
+    pretrained,
+    pretrained_record,
     save,
 )
-from minimaxvit.weights import configuration, describe, write_whole
+from minimaxvit.data import cifar10, shapes
+from minimaxvit.training import evaluate
+from minimaxvit.weights import BOX, boxed, configuration, describe, write_whole
 
 # Every field differs from its default, and the parts come in unusual orders.
 UNUSUAL = MaxViTConfig(
@@ -281,3 +285,35 @@ def test_an_order_of_parts_that_timm_does_not_have_is_refused():
     load_timm(MaxViT(swapped), weights_of_timm())  # the same names: order is a setting, not weights
     with pytest.raises(ValueError, match="have no place in it"):
         load_timm(MaxViT(replace(TIMM, parts=4 * ((MBConv,),))), weights_of_timm())
+
+
+@pytest.mark.parametrize("name", boxed())
+def test_a_network_in_the_box_is_there_at_once_and_ready(name):
+    model, record = pretrained(name), pretrained_record(name)
+    assert not model.training
+    assert sum(p.numel() for p in model.parameters()) == record["parameters"] <= 1_500_000
+    assert describe(model.config) == record["config"]
+    assert (BOX / f"{name}.safetensors").stat().st_size <= 4_000_000
+    assert record["command"] and record["machine"]["processor"] and "seed" in record["recipe"]
+
+
+@pytest.mark.parametrize("name", boxed())
+def test_a_network_in_the_box_is_as_accurate_as_its_record_says(name):
+    record = pretrained_record(name)
+    try:
+        _, test = shapes() if record["data"]["source"] == "shapes" else cifar10()
+    except FileNotFoundError as missing:
+        pytest.skip(f"its test pictures are not here: {missing}")
+    if test.sha256() != record["data"]["sha256"][1]:
+        pytest.skip(f"the test pictures here are others: {test.source}")
+    for flip, key in ((False, "accuracy"), (True, "accuracy_with_flip")):
+        accuracy, confusion = evaluate(pretrained(name), test, flip=flip)
+        assert accuracy == pytest.approx(record["result"][key], abs=0.001), key
+        if not flip:
+            assert abs(confusion - torch.tensor(record["confusion"])).sum() <= 0.002 * len(test)
+
+
+def test_the_box_holds_both_kinds_and_names_them_when_asked_for_another():
+    assert boxed() == ["compact", "compact-shapes"]
+    with pytest.raises(ValueError, match="'tiny'; choose compact or compact-shapes"):
+        pretrained("tiny")
