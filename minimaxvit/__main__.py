@@ -13,10 +13,11 @@ import torch.nn.functional as F
 
 from .allocator import keep_memory
 from .data import CIFAR10_URL, download_cifar10, load_data, normalise
+from .evaluation import evaluate
 from .machine import choose_machine
 from .network import CONFIGS
 from .summary import summary
-from .training import RECORD, WEIGHTS, Recipe, evaluate, fit
+from .training import RECORD, WEIGHTS, Recipe, fit
 from .weights import boxed, load, pretrained, pretrained_record
 
 RUN = "runs/compact"

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from .augmentation import augment, mirrored_in
 from .data import normalise
+from .evaluation import evaluate, judge
 from .machine import Gradients, choose_machine
 from .mbconv import Conv3x3
 from .muon import Muon
@@ -30,8 +31,7 @@ from .whitening import whiten
 
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "model.safetensors", "record.json"
 LOOK_EVERY = 10  # steps between looks at the loss: on a GPU each look waits for it
-STATISTICS = 2000  # training pictures from which the averaged network gets its batch statistics
-MISTAKES = 10  # of the test pictures named wrongly, the first that a record tells
+STATISTICS = 1000  # training pictures from which the averaged network gets its batch statistics
 WHITENING = 5000  # training pictures from which the first convolution is set
 
 
@@ -98,11 +98,7 @@ def fit(config, training, test, recipe, folder, machine=None, command=None):
             _train(run, train_on, watch, settings, folder)
 
     model = run.averaged_model(train_on)
-    test = test.to(machine.device)
-    accuracy, confusion = evaluate(model, test)
-    with_flip, _ = evaluate(model, test, flip=True)
-    guesses = guess(model, test)
-    wrong = (guesses != test.labels).nonzero().flatten()[:MISTAKES]
+    judged = judge(model, test.to(machine.device))
     save(model.cpu(), folder / WEIGHTS)
     record = settings | {
         "command": command,
@@ -112,17 +108,8 @@ def fit(config, training, test, recipe, folder, machine=None, command=None):
         "machine": machine.describe(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "history": run.history,
-        "confusion": confusion.tolist(),
-        "mistakes": {
-            "pictures": wrong.tolist(),
-            "labels": test.labels[wrong].tolist(),
-            "guesses": guesses[wrong].tolist(),
-        },
-        "result": {
-            "accuracy": accuracy,
-            "accuracy_with_flip": with_flip,
-            "seconds": run.history[-1]["seconds"],
-        },
+        "result": judged.pop("result") | {"seconds": run.history[-1]["seconds"]},
+        **judged,
     }
     text = json.dumps(record, indent=1)
     write_whole(folder / RECORD, lambda partial: partial.write_text(text))
@@ -276,30 +263,6 @@ def _stop_if_not_finite(losses, first, folder):
             f"the loss is {losses[bad[0]].item()} at step {first + bad[0].item() + 1}; {good}; "
             f"try a lower learning rate"
         )
-
-
-@torch.inference_mode()
-def guess(model, pictures, batch_size=500, flip=False):
-    """Name the likeliest class of each picture: long (n,), on the device of the pictures.
-
-    With `flip`, each is judged by the mean of its logits and those of its mirror image.
-    """
-    model.eval()
-    guesses = []
-    for images in pictures.images.split(batch_size):
-        logits = model(normalise(images))
-        if flip:
-            logits = logits + model(normalise(images.flip(3)))
-        guesses.append(logits.argmax(1))
-    return torch.cat(guesses)
-
-
-def evaluate(model, pictures, batch_size=500, flip=False):
-    """Measure accuracy in 0..1 and the confusion table: a row a true class, a column a guess."""
-    guesses = guess(model, pictures, batch_size, flip).cpu()
-    confusion = torch.zeros(len(pictures.classes), len(pictures.classes), dtype=torch.long)
-    confusion.index_put_((pictures.labels.cpu(), guesses), torch.tensor(1), accumulate=True)
-    return (confusion.trace() / confusion.sum()).item(), confusion
 
 
 def _refuse_another_run(folder, found, settings):

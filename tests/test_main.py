@@ -216,7 +216,11 @@ def test_evaluation_repeats_the_result_and_counts_every_picture(run, capsys, few
     first, header, *rows = capsys.readouterr().out.splitlines()
     record = json.loads((run / "record.json").read_text())
     accuracy = record["result"]["accuracy"]
-    assert first == f"{accuracy:.2%} of 40 test pictures of shapes are named rightly"
+    with_flip = record["result"]["accuracy_with_flip"]
+    assert first == (
+        f"{accuracy:.2%} of 40 test pictures of shapes are named rightly, {with_flip:.2%} when "
+        f"each is judged together with its mirror image"
+    )
     counts = torch.tensor([list(map(int, row.split()[1:])) for row in rows])
     assert [row.split()[0] for row in rows] == list(TEST.classes)
     assert header.split()[3:] == [name[:6] for name in TEST.classes]
@@ -256,6 +260,15 @@ def test_evaluation_says_if_the_pictures_are_others_than_those_of_the_record(
     other = Pictures(TEST.images, TEST.labels, tuple("abcdefghij"), "others")
     monkeypatch.setattr(__main__, "load_data", lambda *_: (TRAINING, other))
     assert "trained on shapes, not cifar10" in fails("evaluate", run, "--data", "cifar10")
+
+
+def test_what_is_in_the_box_answers_at_once(tmp_path, capsys):
+    path = tmp_path / "figure.png"
+    Image.fromarray(TEST.images[0].permute(1, 2, 0).numpy()).save(path)
+    main(["predict", str(path), "--run", "compact-shapes"])
+    assert "trained on shapes" in capsys.readouterr().out
+    main(["predict", str(path)])
+    assert "trained on CIFAR-10" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["evaluate {}", "predict picture.png --run {}"])

@@ -1,12 +1,14 @@
 """What the repository promises of itself: the house, its size, and the numbers in the README."""
 
 import ast
-import json
 from pathlib import Path
 
 import pytest
 
+from benchmarks import tables
+from minimaxvit import CONFIGS, MaxViT
 from minimaxvit.seeing import draw_partitions, photograph
+from minimaxvit.weights import describe
 
 ROOT = Path(__file__).parent.parent
 CORE = ["partition", "position", "attention", "mbconv", "block", "network"]
@@ -16,7 +18,7 @@ FLOORS = [
     ["compact"],
     ["network"],
     ["summary", "weights", "shapes", "data", "augmentation", "whitening", "muon", "allocator"],
-    ["machine"],
+    ["machine", "evaluation"],
     ["training"],
     ["seeing"],
     ["exercises"],
@@ -83,30 +85,15 @@ def test_the_picture_of_the_readme_is_described_by_its_own_numbers():
     assert f"![{sentence}](notebooks/blocks-and-grids.png)" in (ROOT / "README.md").read_text()
 
 
-def results(pattern):
-    found = sorted((ROOT / "benchmarks" / "results").glob(pattern))
-    assert found, f"no result {pattern}"
-    return [json.loads(path.read_text()) for path in found]
-
-
-def test_the_readme_tells_the_accuracies_that_were_measured():
+def test_the_readme_tells_what_was_measured():
     readme = (ROOT / "README.md").read_text()
-    for record in results("compact-*-steps.json"):
-        row = (
-            f"| {record['data']['source']} | {record['recipe']['steps']} "
-            f"| {record['result']['accuracy']:.1%} | {record['result']['seconds']:.0f} s "
-            f"| `{record['command']}` |"
-        )
-        assert row in readme, row
-        assert f"({record['parameters']:,} parameters)" in readme
+    for table in (tables.budgets, tables.networks, tables.tricks, tables.speeds):
+        assert table() in readme, f"{table.__name__}: run `python benchmarks/tables.py`"
 
 
-def test_the_readme_tells_the_speeds_that_were_measured():
-    readme = (ROOT / "README.md").read_text()
-    for record in results("forward-*.json"):
-        ratios = record["time_over_ours"]
-        row = (
-            f"| {1 / record['median_seconds']['minimaxvit'] * record['batch']:.1f} pictures/s "
-            f"| {ratios['timm']:.2f} | {ratios['torchvision']:.2f} | `{record['command']}` |"
-        )
-        assert row in readme, row
+def test_records_are_of_the_network_that_is_there():
+    parameters = sum(weight.numel() for weight in MaxViT(CONFIGS["compact"]).parameters())
+    runs = tables.records("compact-*.json")
+    assert {run["data"]["source"] for run in runs} == {"CIFAR-10 (JPEG)", "shapes"}
+    for run in runs:
+        assert run["parameters"] == parameters and run["config"] == describe(CONFIGS["compact"])

@@ -59,11 +59,10 @@ def test_multiply_adds_are_those_of_the_formulas(name):
 
 def test_multiply_adds_of_compact_by_hand():
     stem, first, second, head = (row[3] for row in count(CONFIGS["compact"], 32, 32))
-    assert stem == 256 * 9 * (3 * 32 + 32 * 32)
-    assert first == (
-        mbconv(32, 64, 2, 256, 64) + mbconv(64, 64, 2, 64, 64) + 4 * attention(64, 2, 64, 16)
-    )
-    assert second == mbconv(64, 128, 2, 64, 16) + attention(128, 2, 16, 16)
+    assert stem == 256 * 9 * (3 * 64 + 64 * 64)
+    residual = [2 * 9 * width**2 * places for width, places in ((64, 64), (128, 16))]
+    assert first == mbconv(64, 64, 1, 256, 64) + residual[0] + 2 * attention(64, 1, 64, 16)
+    assert second == mbconv(64, 128, 1, 64, 16) + residual[1] + attention(128, 1, 16, 16)
     assert head == 128 * 128 + 128 * 10
 
 

@@ -27,7 +27,7 @@ from minimaxvit import (
     save,
 )
 from minimaxvit.data import cifar10, shapes
-from minimaxvit.training import evaluate
+from minimaxvit.evaluation import evaluate
 from minimaxvit.weights import BOX, boxed, configuration, describe, write_whole
 
 # Every field differs from its default, and the parts come in unusual orders.

@@ -7,14 +7,11 @@ from matplotlib.figure import Figure
 from .partitions import DPI
 
 
-def by_name(rows):
-    """Group rows {"name", "seed", "result": {"accuracy"}} by name: lists of accuracies, best first.
-
-    Returns {name: accuracies in the order of their seeds}.
-    """
+def by_name(rows, key="accuracy"):
+    """Group rows {"name", "seed", "result": {key}} by name, best first: {name: one a seed}."""
     accuracies = {}
     for row in sorted(rows, key=lambda row: row["seed"]):
-        accuracies.setdefault(row["name"], []).append(row["result"]["accuracy"])
+        accuracies.setdefault(row["name"], []).append(row["result"][key])
     return dict(sorted(accuracies.items(), key=lambda item: -mean(item[1])))
 
 

@@ -1,0 +1,136 @@
+"""Write the records under benchmarks/results/ into the README, between its two markers.
+
+python benchmarks/tables.py
+"""
+
+import json
+import textwrap
+from pathlib import Path
+from statistics import mean
+
+from minimaxvit.seeing.comparison import by_name, spread
+
+ROOT = Path(__file__).parent.parent
+BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
+
+
+def records(pattern):
+    paths = (ROOT / "benchmarks" / "results").glob(pattern)
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def paragraph(*parts):
+    return textwrap.fill("".join(parts), 110, break_on_hyphens=False) + "\n\n"
+
+
+def table(header, rows):
+    """A table of Markdown; the cells of a row are texts."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def budgets():
+    """The compact network on growing budgets."""
+    runs = records("compact-*.json")
+    runs.sort(key=lambda run: (run["data"]["source"], run["recipe"]["steps"]))
+    rows = [
+        [
+            run["data"]["source"],
+            f"{run['result']['seconds'] / 60:.1f} min",
+            f"{run['result']['accuracy']:.1%}",
+            f"{run['result']['accuracy_with_flip']:.1%}",
+            f"`{run['command']}`",
+        ]
+        for run in runs
+    ]
+    parameters = {run["parameters"] for run in runs}
+    assert len(parameters) == 1, f"records of different networks: {parameters}"
+    text = paragraph(
+        f"The compact network ({parameters.pop():,} parameters) on two cores of an AMD EPYC ",
+        "(Zen 4) in bf16, one seed each. The time is that of training; with flip: each test ",
+        "picture is judged together with its mirror image.",
+    )
+    return text + table(["pictures", "time", "test accuracy", "with flip", "command"], rows)
+
+
+def networks():
+    """Networks of our parts at equal time."""
+    (kept,) = records("equal-time-networks.json")
+    with_flip = by_name(kept["rows"], "accuracy_with_flip")
+    rows = [
+        [
+            name,
+            f"{of(kept, name)[0]['parameters']:,}",
+            f"{mean(row['epochs'] for row in of(kept, name)):.1f}",
+            spread(accuracies),
+            spread(with_flip[name]),
+        ]
+        for name, accuracies in by_name(kept["rows"]).items()
+    ]
+    seeds = len({row["seed"] for row in kept["rows"]})
+    text = paragraph(
+        "Networks of the same stem, head and recipe, each trained on ",
+        f"{kept['rows'][0]['source']} for {kept['seconds']:.0f} s on *one* core of that machine; ",
+        f"mean and standard deviation of {seeds} seeds, test pictures, in percent ",
+        f"(`{kept['command']}`):",
+    )
+    return text + table(["network", "parameters", "epochs", "accuracy", "with flip"], rows)
+
+
+def tricks():
+    """The recipe and one change each."""
+    (kept,) = records("equal-time-tricks.json")
+    rows = [
+        [name, f"{mean(row['epochs'] for row in of(kept, name)):.1f}", spread(accuracies)]
+        for name, accuracies in by_name(kept["rows"]).items()
+    ]
+    text = paragraph(
+        f"What was tried: the recipe, and one change each, for {kept['seconds']:.0f} s on one ",
+        f"core, judged on {kept['rows'][0]['pictures']}; one seed a row, so gaps below a point ",
+        f"are noise (`{kept['command']}`):",
+    )
+    return text + table(["", "epochs", "accuracy"], rows)
+
+
+def of(kept, name):
+    return [row for row in kept["rows"] if row["name"] == name]
+
+
+def speeds():
+    """MaxViT-T beside its peers."""
+    rows = [
+        [
+            f"{run['batch'] / run['median_seconds']['minimaxvit']:.1f} pictures/s",
+            f"{run['time_over_ours']['timm']:.2f}",
+            f"{run['time_over_ours']['torchvision']:.2f}",
+            f"`{run['command']}`",
+        ]
+        for run in sorted(records("forward-*.json"), key=lambda run: run["command"])
+    ]
+    text = paragraph(
+        "MaxViT-T at 224 x 224 in fp32 on the same machine, batch of 8, medians of interleaved ",
+        "rounds. A number above 1 says that the other takes longer than ours; torchvision's ",
+        "network differs (exact GELU, other padding and shortcuts):",
+    )
+    return text + table(
+        ["ours", "timm's time / ours", "torchvision's time / ours", "command"], rows
+    )
+
+
+def results():
+    closing = (
+        "Each table is made from the records under [`benchmarks/results/`](benchmarks/results) by "
+        "`python benchmarks/tables.py`,\nand a test compares the two.\n"
+    )
+    return "\n".join([budgets(), networks(), tricks(), speeds(), closing])
+
+
+def main():
+    path = ROOT / "README.md"
+    before, rest = path.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    path.write_text(before + BEGIN + results() + END + after)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Counting right and wrong: rows are true classes, a flip judges both sides, mistakes are real."""
+
+import pytest
+import torch
+
+from minimaxvit.data import Pictures
+from minimaxvit.evaluation import MISTAKES, evaluate, guess, judge
+from minimaxvit.shapes import SHAPES, draw_shapes
+
+
+def few_shapes(count):
+    images, labels = map(torch.from_numpy, draw_shapes(count, seed=0))
+    return Pictures(images, labels.long(), SHAPES, "shapes")
+
+
+class AlwaysTwo(torch.nn.Module):
+    def forward(self, images):
+        return torch.eye(10)[2].expand(len(images), -1)
+
+
+class LeftIsBright(torch.nn.Module):
+    """Sure of class 1 for a bright left half, less sure of class 2 for a bright right one."""
+
+    def forward(self, images):
+        left, right = images.mean((1, 2)).tensor_split(2, dim=1)
+        one, two = 3 * left.mean(1).relu(), 2 * right.mean(1).relu()
+        return torch.stack([torch.zeros_like(one), one, two], 1)
+
+
+def test_evaluation_counts_true_classes_in_rows():
+    pictures = few_shapes(112)
+    accuracy, confusion = evaluate(AlwaysTwo(), pictures, batch_size=7)
+    counts = pictures.labels.bincount(minlength=10)
+    assert torch.equal(confusion[:, 2], counts) and confusion.sum() == len(pictures)
+    assert accuracy == pytest.approx(counts[2].item() / len(pictures))
+
+
+def test_a_flip_at_test_time_judges_both_sides_together():
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    images[0, ..., :2], images[1, ..., 2:] = 255, 255
+    pictures = Pictures(images, torch.tensor([1, 1]), ("none", "left", "right"), "halves")
+    assert guess(LeftIsBright(), pictures).tolist() == [1, 2]
+    assert guess(LeftIsBright(), pictures, flip=True).tolist() == [1, 1]
+    assert evaluate(LeftIsBright(), pictures, flip=True)[0] == 1.0
+
+
+def test_what_a_record_tells_holds_together():
+    pictures = few_shapes(112)
+    judged = judge(AlwaysTwo(), pictures)
+    accuracy, confusion = evaluate(AlwaysTwo(), pictures)
+    assert judged["result"] == {"accuracy": accuracy, "accuracy_with_flip": accuracy}
+    assert judged["confusion"] == confusion.tolist()
+    expected = [k for k, label in enumerate(pictures.labels) if label != 2][:MISTAKES]
+    mistakes = judged["mistakes"]
+    assert mistakes["pictures"] == expected and mistakes["guesses"] == [2] * MISTAKES
+    assert mistakes["labels"] == pictures.labels[expected].tolist()
