@@ -66,10 +66,6 @@ def adamw_for_all(model, recipe):
     return [torch.optim.AdamW(groups, **options), torch.optim.AdamW([torch.zeros(1)], **options)]
 
 
-def a_new_coin(epoch, pictures, seed, device="cpu"):
-    return torch.rand(pictures, device=device) < 0.5
-
-
 def leave_as_it_is(conv, images):
     """Whiten nothing."""
 
@@ -82,7 +78,6 @@ TRICKS = {
         "training": {"make_optimisers": adamw_for_all},
         "recipe": {"muon_rate": 0.003, "adam_rate": 0.003},
     },
-    "a new coin for mirroring": {"training": {"mirrored_in": a_new_coin}},
     "no moving average": {"recipe": {"average": 0.0}},
     "no label smoothing": {"recipe": {"label_smoothing": 0.0}},
     "no weight decay": {"recipe": {"weight_decay": 0.0}},

@@ -67,19 +67,18 @@ class Gradients:
     def __init__(self, model, machine):
         self.machine, model = machine, model.train()
         self.weights = [weight for weight in model.parameters() if weight.requires_grad]
-        shared = {id(weight): weight for weight in model.parameters()}
-        others = [copy.deepcopy(model, dict(shared)) for _ in range(machine.workers - 1)]
-        self.models = [model, *others]
-        if machine.bf16 and machine.device == "cpu":
-            for each in self.models:
-                keep_strided_depthwise_in_fp32(each)
-        if machine.compile:
-            self.models = [torch.compile(model)]
-        # Stochastic depth draws from one source of chance: in turn, or no run could be repeated.
+        # Stochastic depth draws from one source of chance: threads would race, no run be repeated.
         drops = any(isinstance(part, StochasticDepth) and part.rate for part in model.modules())
-        self.threads, at_once = torch.get_num_threads(), 1 if drops else machine.workers
-        each = max(1, self.threads // at_once)
-        self.pool = ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(each,))
+        workers = 1 if drops else machine.workers
+        shared = {id(weight): weight for weight in model.parameters()}
+        others = [copy.deepcopy(model, dict(shared)) for _ in range(workers - 1)]
+        self.models = [torch.compile(model) if machine.compile else model, *others]
+        if machine.bf16 and machine.device == "cpu":
+            for each in (model, *others):
+                keep_strided_depthwise_in_fp32(each)
+        self.threads = torch.get_num_threads()
+        each = max(1, self.threads // workers)
+        self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,))
 
     def __enter__(self):
         return self
@@ -93,11 +92,11 @@ class Gradients:
 
         `loss` must be a mean over pictures. Shapes: images (b, 3, h, w), labels (b,).
         """
-        workers = len(self.models)
-        shares = zip(images.tensor_split(workers), labels.tensor_split(workers), strict=True)
+        workers = min(len(self.models), len(labels))
+        shares = images.tensor_split(workers), labels.tensor_split(workers)
         futures = [
             self.pool.submit(self._share, loss, model, *share)
-            for model, share in zip(self.models, shares, strict=True)
+            for model, *share in zip(self.models, *shares, strict=False)
         ]
         losses, logits, gradients = zip(*(future.result() for future in futures), strict=True)
         parts = [len(share) / len(labels) for share in logits]

@@ -30,7 +30,7 @@ def test_the_machine_is_chosen_and_can_be_overruled():
     assert choose_machine().device == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.parametrize("size", [8, 7])
+@pytest.mark.parametrize("size", [8, 7, 2])
 def test_shares_add_up_to_the_gradient_of_the_mean(size):
     """In evaluation, where batch norm does not couple pictures, shares must not matter at all."""
     torch.manual_seed(0)

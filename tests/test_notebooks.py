@@ -108,11 +108,7 @@ def test_lesson_4_fails_when_block_and_grid_are_swapped(tmp_path, swapped):
 
 @pytest.mark.slow
 def test_lesson_9_says_the_same_without_cifar10(tmp_path):
-    root = Path(__file__).parents[1]
-    shutil.copytree(root / "benchmarks" / "results", tmp_path / "benchmarks" / "results")
-    (tmp_path / "notebooks").mkdir()
-    lesson = next(path for path in NOTEBOOKS if path.name.startswith("09-"))
-    lesson = shutil.copy(lesson, tmp_path / "notebooks")
+    lesson = shutil.copy(next(path for path in NOTEBOOKS if path.name.startswith("09-")), tmp_path)
     nbval = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "--rootdir", tmp_path]
     result = subprocess.run(
         [sys.executable, "-m", "pytest", *nbval, lesson],
