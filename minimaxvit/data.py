@@ -10,7 +10,6 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pooch
 import torch
 
 from .shapes import SHAPES, draw_shapes
@@ -158,6 +157,8 @@ def download_cifar10(source=CIFAR10_URL, folder="data", md5=CIFAR10_MD5):
 
 
 def _fetch(source, temporary, md5):
+    import pooch  # in a notebook it warns of missing widgets, which only its downloads would use
+
     if Path(source).is_file():
         if pooch.file_hash(source, "md5") != md5:
             raise ValueError(f"{source} is not the archive: its md5 is not {md5}")
