@@ -43,8 +43,8 @@ class Muon(torch.optim.Optimizer):
 def orthogonalise(matrices, steps=5):
     """Bring all singular values near 1 and leave the directions, by a Newton-Schulz iteration.
 
-    Shapes: (k, rows, columns) -> the same. The polynomial is tuned for speed: after five steps the
-    values lie between about 0.7 and 1.2.
+    Shapes: (k, rows, columns) -> the same. The polynomial is tuned for speed: after five steps all
+    values but those that were almost zero lie between about 0.7 and 1.2.
     """
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices

@@ -36,6 +36,17 @@ def product(steps, warm_up):
     return ((step + 1) / warm_up).clamp(max=1) * (steps - step) / (steps - warm_up)
 
 
+def warm_up_as_a_share(steps, warm_up):
+    step = torch.arange(steps, dtype=torch.float64)
+    rising = warm_up * steps
+    return torch.minimum((step + 1) / rising, (steps - step) / (steps - rising))
+
+
+def by_linspace(steps, warm_up):
+    rising = torch.linspace(0, 1, warm_up, dtype=torch.float64)
+    return torch.cat([rising, torch.linspace(1, 0, steps - warm_up, dtype=torch.float64)])
+
+
 def falls_from_the_start(steps, warm_up):
     step = torch.arange(steps, dtype=torch.float64)
     return torch.minimum((step + 1) / warm_up, (steps - step) / steps)
@@ -48,6 +59,12 @@ SCHEDULE = Exercise(
         (never_warm, "it starts at full rate: for `warm_up` steps it must rise first."),
         (never_falls, "it never falls: after the warm-up it must go down to 0."),
         (starts_at_nothing, "step 0 has rate 0, so it is wasted: count from 1 while rising."),
+        (warm_up_as_a_share, "`warm_up` is a number of steps here, not a share of them."),
+        (
+            by_linspace,
+            "linspace puts 0 at the first step and at the last, so two steps are wasted: the lines "
+            "reach 0 one step before the first, and one after the last.",
+        ),
         (product, "you multiplied the two lines, and the peak is above 1; take the lower one."),
         (
             falls_from_the_start,
@@ -105,6 +122,16 @@ def summed(logits, labels, smoothing):
     return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
 
 
+def wrong_sign(logits, labels, smoothing):
+    return -F.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+def across_the_batch(logits, labels, smoothing):
+    one_hot = F.one_hot(labels, logits.shape[1])
+    target = (1 - smoothing) * one_hot + smoothing / logits.shape[1]
+    return -(target * logits.log_softmax(0)).sum(1).mean()
+
+
 def of_probabilities(logits, labels, smoothing):
     return F.cross_entropy(logits.softmax(1), labels, label_smoothing=smoothing)
 
@@ -124,6 +151,8 @@ SMOOTHED_LOSS = Exercise(
         ),
         (share_undivided, "every class gets all of `smoothing`: divide it by the classes."),
         (summed, "you summed over the batch; take the mean."),
+        (wrong_sign, "its sign is wrong: log_softmax is negative, and a loss is positive."),
+        (across_the_batch, "you took the softmax over the pictures; take it over the classes."),
         (of_probabilities, "you took the softmax twice: cross-entropy already takes it."),
     ),
     hints=(
