@@ -104,3 +104,17 @@ def test_lesson_4_fails_when_block_and_grid_are_swapped(tmp_path, swapped):
     failed = re.search(r"(\d+) failed", result.stdout)
     assert result.returncode == bool(swapped), result.stdout + result.stderr
     assert bool(failed) == bool(swapped), result.stdout
+
+
+@pytest.mark.slow
+def test_lesson_9_says_the_same_without_cifar10(tmp_path):
+    lesson = shutil.copy(next(path for path in NOTEBOOKS if path.name.startswith("09-")), tmp_path)
+    nbval = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "--rootdir", tmp_path]
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", *nbval, lesson],
+        env=os.environ | {"MINIMAXVIT_DATA": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
