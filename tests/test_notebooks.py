@@ -79,6 +79,19 @@ def test_a_solution_is_folded_and_was_executed(path):
             assert "Right" in "".join(output.get("text", "") for output in cell.outputs)
 
 
+def run_again(number, folder, **environment):
+    """Let nbval run a copy of a lesson in `folder` and compare what it says."""
+    lesson = next(path for path in NOTEBOOKS if path.name.startswith(f"{number:02}-"))
+    nbval = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "--rootdir", folder]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *nbval, shutil.copy(lesson, folder)],
+        env=os.environ | environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
 SWAP = "\n{0}_{2}, {1}_{2} = {1}_{2}, {0}_{2}\n"
 
 
@@ -90,17 +103,9 @@ SWAP = "\n{0}_{2}, {1}_{2} = {1}_{2}, {0}_{2}\n"
 )
 def test_lesson_4_fails_when_block_and_grid_are_swapped(tmp_path, swapped):
     shutil.copytree(Path(minimaxvit.__file__).parent, tmp_path / "minimaxvit")
-    lesson = shutil.copy(next(path for path in NOTEBOOKS if path.name.startswith("04-")), tmp_path)
     with (tmp_path / "minimaxvit" / "partition.py").open("a") as source:
         source.writelines(SWAP.format("block", "grid", name) for name in swapped)
-    nbval = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "--rootdir", tmp_path]
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", *nbval, lesson],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    result = run_again(4, tmp_path, PYTHONPATH=str(tmp_path))
     failed = re.search(r"(\d+) failed", result.stdout)
     assert result.returncode == bool(swapped), result.stdout + result.stderr
     assert bool(failed) == bool(swapped), result.stdout
@@ -108,13 +113,5 @@ def test_lesson_4_fails_when_block_and_grid_are_swapped(tmp_path, swapped):
 
 @pytest.mark.slow
 def test_lesson_9_says_the_same_without_cifar10(tmp_path):
-    lesson = shutil.copy(next(path for path in NOTEBOOKS if path.name.startswith("09-")), tmp_path)
-    nbval = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "--rootdir", tmp_path]
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", *nbval, lesson],
-        env=os.environ | {"MINIMAXVIT_DATA": str(tmp_path)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    result = run_again(9, tmp_path, MINIMAXVIT_DATA=str(tmp_path))
     assert result.returncode == 0, result.stdout + result.stderr
