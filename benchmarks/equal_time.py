@@ -3,8 +3,8 @@
     python benchmarks/equal_time.py networks --seconds 300 --seeds 0 1 2
     python benchmarks/equal_time.py tricks --seconds 150 --seeds 0
 
-`networks` is measured on CIFAR-10's test pictures; `tricks`, by which the recipe was chosen, on
-5,000 training pictures held out. Rows already in benchmarks/results/ are not measured again.
+`networks` is measured on CIFAR-10's test pictures; `tricks`, by which to choose a recipe, on 5,000
+training pictures held out. Rows already in benchmarks/results/ are not measured again.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """What the compact network, for pictures of 32 x 32, puts between MBConv and attention, and why.
 
-A depthwise convolution does little arithmetic on much memory. On maps of 8 x 8 and 4 x 4, a dense
-one learns more a second: `no Residual` in benchmarks/equal_time.py tries compact without it.
+A depthwise convolution does little arithmetic on much memory; a dense one keeps a processor busy on
+maps as small as 8 x 8 and 4 x 4. What it is worth: `no Residual` in benchmarks/equal_time.py.
 """
 
 from torch import nn
