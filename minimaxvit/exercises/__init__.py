@@ -1,5 +1,11 @@
 """The checks behind the lessons' exercises: `check` an answer, ask for a `hint`."""
 
-from .blocks_and_grids import PASTE_GRID
+from .attention import ATTEND, SPLIT_HEADS
+from .blocks_and_grids import GROUP_OF, PASTE_GRID
 from .checking import Exercise, check, hint
+from .convolutions import MBCONV_WEIGHTS, SQUEEZE_EXCITE, STRIDED
+from .first_look import STAGE_SIDES, WINDOW_COST
+from .max_sa import DROP_BRANCH, GRID_LAYER
+from .positions import READ_BIAS, RELATIVE_INDEX
 from .train_it import SCHEDULE, SMOOTHED_LOSS
+from .whole_network import DROP_RATES, HEAD

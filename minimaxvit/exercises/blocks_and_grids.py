@@ -1,4 +1,4 @@
-"""Lesson 4: paste the groups of a grid back into their map."""
+"""Lesson 4: which grid group a token is in, and how the groups are pasted back into their map."""
 
 import torch
 from einops import rearrange
@@ -68,5 +68,69 @@ PASTE_GRID = Exercise(
         "turn the grid's line around: what stood right of the arrow now stands left of it.",
         "the left side is b (n1 n2) (g1 g2) c; on the right, the map's rows are (g1 n1).",
         "(n1 n2) can be split in many ways, so say how: n1 = h // grid, and n2 = w // grid.",
+    ),
+)
+
+
+def group_of(row, column, h, w, grid):
+    """Say which grid group the tokens at these rows and columns are in, counted row by row."""
+    down, right = h // grid, w // grid
+    return row % down * right + column % right
+
+
+def places():
+    generator = torch.Generator().manual_seed(0)
+    sizes = ((6, 6, 2), (4, 8, 2), (8, 32, 4), (12, 4, 4))  # h, w, grid
+    return [
+        (
+            torch.randint(h, (40,), generator=generator),
+            torch.randint(w, (40,), generator=generator),
+            h,
+            w,
+            grid,
+        )
+        for h, w, grid in sizes
+    ]
+
+
+def block_of(row, column, h, w, grid):
+    return row // grid * (w // grid) + column // grid
+
+
+def cell_of(row, column, h, w, grid):
+    return row // (h // grid) * grid + column // (w // grid)
+
+
+def by_the_side(row, column, h, w, grid):
+    return row % grid * grid + column % grid
+
+
+def rows_step_wrong(row, column, h, w, grid):
+    return row % (h // grid) * (h // grid) + column % (w // grid)
+
+
+def group_by_columns(row, column, h, w, grid):
+    return column % (w // grid) * (h // grid) + row % (h // grid)
+
+
+def sides_swapped(row, column, h, w, grid):
+    return row % (w // grid) * (w // grid) + column % (h // grid)
+
+
+GROUP_OF = Exercise(
+    truth=group_of,
+    cases=places,
+    mistakes=(
+        (block_of, "that is the window a token is in: the block partition."),
+        (cell_of, "that is the cell a token is in; its group is its place *within* the cell."),
+        (by_the_side, "a cell is h // grid by w // grid tokens; you took `grid` for its side."),
+        (rows_step_wrong, "it works on square maps only: a row of groups has w // grid of them."),
+        (group_by_columns, "you number the groups column by column; they come row by row."),
+        (sides_swapped, "rows and columns have changed places: cells are h // grid tokens high."),
+    ),
+    hints=(
+        "tokens at the same place of every cell share a group: which place is a token at?",
+        "cells are h // grid high and w // grid wide, and % gives the place within one.",
+        "row % (h // grid) * (w // grid) + column % (w // grid)",
     ),
 )

@@ -1,0 +1,129 @@
+"""Lesson 5: the index of relative positions, and the bias read through it."""
+
+import torch
+
+from ..position import relative_position_index
+from .checking import Exercise
+
+
+def windows():
+    return [(2,), (3,), (5,)]
+
+
+def index_of(window, down, right, row_step=None, first=None):
+    """An index from offsets: `down` and `right` are functions of (query, key) coordinates."""
+    row, column = torch.cartesian_prod(torch.arange(window), torch.arange(window)).T
+    places = row[:, None], column[:, None], row[None, :], column[None, :]
+    step = 2 * window - 1 if row_step is None else row_step(window)
+    first = (window - 1) * (step + 1) if first is None else first
+    return down(*places) * step + right(*places) + first
+
+
+def key_minus_query_rows(query_row, query_column, key_row, key_column):
+    return key_row - query_row
+
+
+def key_minus_query_columns(query_row, query_column, key_row, key_column):
+    return key_column - query_column
+
+
+def mirrored(window):
+    return relative_position_index(window).T
+
+
+def columns_first(window):
+    return index_of(window, key_minus_query_columns, key_minus_query_rows)
+
+
+def rows_of(step):
+    return lambda window: index_of(
+        window, key_minus_query_rows, key_minus_query_columns, row_step=step
+    )
+
+
+def from_the_middle(window):
+    return index_of(window, key_minus_query_rows, key_minus_query_columns, first=0)
+
+
+def distances(window):
+    return index_of(
+        window,
+        lambda qr, qc, kr, kc: (kr - qr).abs(),
+        lambda qr, qc, kr, kc: (kc - qc).abs(),
+        first=0,
+    )
+
+
+RELATIVE_INDEX = Exercise(
+    truth=relative_position_index,
+    cases=windows,
+    mistakes=(
+        (mirrored, "you took query minus key: everything is mirrored. It is key minus query."),
+        (columns_first, "rows and columns have changed places: the offset down is the slow digit."),
+        (rows_of(lambda p: p), "a row of the table has 2 * window - 1 numbers, not `window`."),
+        (
+            rows_of(lambda p: 2 * p),
+            "a row of the table has 2 * window - 1 numbers, one fewer.",
+        ),
+        (
+            from_the_middle,
+            "offsets begin at -(window - 1): add window - 1, to count from 0.",
+        ),
+        (distances, "left and right must differ: an offset has a sign, so take no abs."),
+    ),
+    hints=(
+        "first the row and the column of each token: torch.arange(t) // window, and % window.",
+        "down = row[None, :] - row[:, None] is (t, t), key minus query; so is right.",
+        "(down + window - 1) * (2 * window - 1) + right + window - 1",
+    ),
+)
+
+
+def read_bias(table, window):
+    """Look every pair of a window up: (heads, 2p-1, 2p-1) -> (heads, t, t)."""
+    return table.flatten(1)[:, relative_position_index(window)]
+
+
+def tables():
+    generator = torch.Generator().manual_seed(0)
+    sizes = ((1, 2), (2, 3), (4, 4))  # heads, window
+    return [
+        (torch.randn(heads, 2 * window - 1, 2 * window - 1, generator=generator), window)
+        for heads, window in sizes
+    ]
+
+
+def read_mirrored(table, window):
+    return read_bias(table, window).mT
+
+
+def read_turned(table, window):
+    return read_bias(table.mT, window)
+
+
+def one_head(table, window):
+    return read_bias(table[:1], window).expand(len(table), -1, -1)
+
+
+def heads_last(table, window):
+    return read_bias(table, window).permute(1, 2, 0)
+
+
+READ_BIAS = Exercise(
+    truth=read_bias,
+    cases=tables,
+    mistakes=(
+        (
+            read_mirrored,
+            "the bias is read query minus key: it is mirrored.",
+        ),
+        (read_turned, "the table is turned: rows are offsets down, columns offsets right."),
+        (one_head, "every head reads the first head's table; each has its own."),
+        (heads_last, "heads come first: (heads, t, t), as the scores have them."),
+    ),
+    hints=(
+        "flatten the two offset axes of the table into one, and the index says where to read.",
+        "table.flatten(1) is (heads, (2p-1) * (2p-1)); the index picks along its last axis.",
+        "table.flatten(1)[:, relative_position_index(window)]",
+    ),
+)
