@@ -1,0 +1,104 @@
+"""Spread the rumour through layers of several kinds, and hold what is heard against its bound.
+
+    python benchmarks/rumour.py
+
+Rows already in benchmarks/results/rumour.json are not measured again.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from minimaxvit import BlockAttention, GridAttention
+from minimaxvit.machine import choose_machine
+from minimaxvit.seeing.rumour import (
+    Neighbours,
+    Shifted,
+    accuracy,
+    bound,
+    heard,
+    mean_reach,
+    reached,
+    spread_rumour,
+)
+from minimaxvit.weights import write_whole
+
+RESULTS = Path(__file__).parent / "results" / "rumour.json"
+WINDOW = 4
+SEEDS = (0, 1, 2)
+
+
+def everyone(channels, window, side):
+    """Attention among all tokens: one block as large as the map."""
+    return BlockAttention(channels, side)
+
+
+# Layers, side of the map, steps.
+CASES = {
+    "block, grid": ((BlockAttention, GridAttention), 16, 1000),
+    "grid, block": ((GridAttention, BlockAttention), 16, 1000),
+    "block, block": ((BlockAttention, BlockAttention), 16, 1000),
+    "grid, grid": ((GridAttention, GridAttention), 16, 1000),
+    "block, shifted block": ((BlockAttention, Shifted), 16, 1000),
+    "two convolutions": ((Neighbours, Neighbours), 16, 1000),
+    "full attention": ((partial(everyone, side=16),), 16, 1000),
+    "block, grid on 32 x 32": ((BlockAttention, GridAttention), 32, 4000),
+}
+
+
+def measure(name, seed):
+    """Train once and return a row: what was heard, what could be, and how far the map agrees."""
+    layers, side, steps = CASES[name]
+    started = time.perf_counter()
+    listeners = spread_rumour(layers, side, WINDOW, steps, seed)
+    seconds = time.perf_counter() - started
+    share = mean_reach(layers, side, WINDOW)
+    middle = side // 2 * side + side // 2
+    told, can = heard(listeners, side, middle), reached(layers, side, WINDOW, middle)
+    return {
+        "name": name,
+        "seed": seed,
+        "side": side,
+        "window": WINDOW,
+        "steps": steps,
+        "seconds": seconds,
+        "reach": share,
+        "bound": bound(share),
+        "accuracy": accuracy(listeners, side),
+        # From the middle of the map: the worst of those reached, the best of the others.
+        "least_reached": told[can].min().item(),
+        "most_unreached": told[~can].max().item() if (~can).any() else None,
+    }
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
+    kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"rows": []}
+    kept |= {
+        "command": shlex.join(["python", *sys.argv]),
+        "machine": choose_machine("cpu", bf16=False).describe(),
+        "torch": torch.__version__,
+    }
+    done = {(row["name"], row["seed"]) for row in kept["rows"]}
+    for name, seed in [(name, seed) for name in CASES for seed in SEEDS]:
+        if (name, seed) in done:
+            continue
+        row = measure(name, seed)
+        kept["rows"].append(row)
+        text = json.dumps(kept, indent=1)
+        write_whole(RESULTS, lambda partial, text=text: partial.write_text(text))
+        print(
+            f"{name}, seed {seed}: {row['accuracy']:.3f}, bound {row['bound']:.3f}, "
+            f"{row['steps']} steps in {row['seconds']:.0f} s",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
