@@ -26,13 +26,14 @@ def main():
     parser.add_argument("data", choices=["cifar10", "shapes"])
     parser.add_argument("steps", type=int)
     parser.add_argument("--hole", type=int, default=0, help="cut out of each picture, in pixels")
+    parser.add_argument("--shift", type=int, default=2, help="pixels a picture may move")
     parser.add_argument("--box", action="store_true", help="put the network into the package")
     options = parser.parse_args()
     keep_memory()
     name = f"compact-{options.data}-{options.steps}-steps"
     folder = Path("runs") / name
     command = shlex.join(["python", *sys.argv])
-    recipe = Recipe(steps=options.steps, hole=options.hole)
+    recipe = Recipe(steps=options.steps, hole=options.hole, shift=options.shift)
     record = fit(CONFIGS["compact"], *load_data(options.data), recipe, folder, command=command)
     print(record["data"]["source"], record["result"])
     shutil.copyfile(folder / RECORD, RESULTS / f"{name}.json")

@@ -21,11 +21,24 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from minimaxvit import CONFIGS, MAX_SA, BlockAttention, GridAttention, MBConv, Residual, training
+from minimaxvit import (
+    CONFIGS,
+    MAX_SA,
+    BlockAttention,
+    GridAttention,
+    MaxViTConfig,
+    MBConv,
+    PooledConvs,
+    training,
+)
 from minimaxvit.allocator import keep_memory
+from minimaxvit.augmentation import mirrored_in
 from minimaxvit.data import cifar10, normalise
 from minimaxvit.machine import choose_machine
+from minimaxvit.mbconv import BatchNorm, Conv3x3, Downsample, gelu
+from minimaxvit.network import Stem
 from minimaxvit.training import Recipe, Run, fit
 from minimaxvit.weights import write_whole
 
@@ -34,27 +47,52 @@ HELD_OUT = 5000
 COMPACT = CONFIGS["compact"]
 
 
+class Residual(nn.Module):
+    """Mix neighbours and channels at once, twice, and add the shortcut; in the place of MBConv.
+
+    Shapes: (b, c, h, w) -> (b, c', ceil(h / stride), ceil(w / stride)). Source: He et al. 2016,
+    "Identity Mappings in Deep Residual Networks", figure 1 (b), with GELU.
+    """
+
+    def __init__(self, in_channels, channels, stride=1, expansion=None, drop_rate=None):
+        super().__init__()
+        self.shortcut = Downsample(in_channels, channels, stride)
+        self.norm1 = BatchNorm(in_channels)
+        self.conv1 = Conv3x3(in_channels, channels, stride, bias=False)
+        self.norm2 = BatchNorm(channels)
+        self.conv2 = Conv3x3(channels, channels, bias=False)
+
+    def forward(self, x):
+        y = self.conv1(gelu(self.norm1(x)))  # (b, c', h', w')
+        y = self.conv2(gelu(self.norm2(y)))  # (b, c', h', w')
+        return self.shortcut(x) + y
+
+
 def swapped(**new):
-    """The compact network with other parts in the place of those named."""
-    swap = {part: new.get(part.__name__, part) for part in (MBConv, Residual, *MAX_SA)}
-    parts = tuple(tuple(swap[part] for part in stage) for stage in COMPACT.parts)
-    return replace(COMPACT, parts=parts)
+    """Compact with other parts in the place of those named; None leaves a part out."""
+    swap = {part: new.get(part.__name__, part) for part in (PooledConvs, *MAX_SA)}
+    stages = ((swap[part] for part in stage) for stage in COMPACT.parts)
+    return {"parts": tuple(tuple(part for part in stage if part) for stage in stages)}
 
 
-def opening(*parts):
-    """The compact network with other parts before its attention."""
-    return {"parts": ((*parts, *MAX_SA), (*parts, BlockAttention))}
-
-
+# What the paper's own stem and MBConv make of pictures of 32 x 32.
+OF_THE_PAPER = {
+    "blocks": (1, 1),
+    "widths": (64, 128),
+    "stem_width": 64,
+    "stem": Stem,
+    "parts": ((MBConv, *MAX_SA), (MBConv, BlockAttention)),
+}
+CONVOLUTIONS = swapped(BlockAttention=None, GridAttention=None)
 # All with the stem, the head and the widths of compact, but for the ViT.
 NETWORKS = {
     "MaxViT (compact)": COMPACT,
-    "block attention only": swapped(GridAttention=BlockAttention),
-    "grid attention only": swapped(BlockAttention=GridAttention),
-    "convolutions only": swapped(BlockAttention=MBConv, GridAttention=MBConv),
-    "ResNet": replace(COMPACT, parts=2 * (2 * (Residual,),)),
+    "block attention only": replace(COMPACT, **swapped(GridAttention=BlockAttention)),
+    "grid attention only": replace(COMPACT, **swapped(BlockAttention=GridAttention)),
+    "convolutions only": replace(COMPACT, **CONVOLUTIONS),
+    "ResNet": replace(COMPACT, parts=3 * (2 * (Residual,),)),
     # Six layers of attention over all of an 8 x 8 map.
-    "ViT": replace(COMPACT, blocks=(6,), widths=(96,), window=8, parts=((BlockAttention,),)),
+    "ViT": MaxViTConfig((6,), (96,), 64, 8, ((BlockAttention,),), 2, 0.0, 10),
 }
 
 
@@ -70,6 +108,11 @@ def leave_as_it_is(conv, images):
     """Whiten nothing."""
 
 
+def coins(epoch, pictures, seed, device):
+    """Mirror a new half of the pictures every epoch."""
+    return mirrored_in(0, pictures, seed * 1_000_003 + epoch, device)
+
+
 # What differs from compact and its recipe: the network, the recipe, or a function of `training`.
 TRICKS = {
     "the recipe": {},
@@ -82,13 +125,15 @@ TRICKS = {
     "no label smoothing": {"recipe": {"label_smoothing": 0.0}},
     "no weight decay": {"recipe": {"weight_decay": 0.0}},
     "a hole of 8": {"recipe": {"hole": 8}},
+    "mirrored by chance": {"training": {"mirrored_in": coins}},
+    "moved by up to 4": {"recipe": {"shift": 4}},
     "batch of 128": {"recipe": {"batch_size": 128}},
     "Muon's rate 0.03": {"recipe": {"muon_rate": 0.03}},
     "AdamW's rate 0.003": {"recipe": {"adam_rate": 0.003}},
-    "stem 32 wide": {"network": {"stem_width": 32}},
-    "no Residual": {"network": opening(MBConv)},
-    "Residual for MBConv": {"network": opening(Residual, Residual)},
-    "expansion 2": {"network": {"expansion": 2}},
+    "stem and MBConv": {"network": OF_THE_PAPER},
+    "MBConv": {"network": swapped(PooledConvs=MBConv)},
+    "grid on 4 x 4 too": {"network": {"parts": (*COMPACT.parts[:2], COMPACT.parts[1])}},
+    "expansion 1": {"network": {"expansion": 1}},
 }
 
 

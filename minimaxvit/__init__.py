@@ -2,7 +2,7 @@
 
 from .attention import RelativeAttention
 from .block import MAX_SA, MAXVIT, BlockAttention, FeedForward, GridAttention, MaxViTBlock
-from .compact import Residual
+from .compact import FullStem, PooledConvs
 from .mbconv import MBConv, SqueezeExcite
 from .network import CONFIGS, MaxViT, MaxViTConfig, maxvit
 from .partition import block_partition, block_reverse, grid_partition, grid_reverse

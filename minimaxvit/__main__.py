@@ -189,7 +189,7 @@ def load_trained(name):
 
 def design_size(config):
     """Side of the pictures whose last map is one window, in pixels."""
-    return config.window * 2 ** (1 + len(config.blocks))
+    return config.window * config.stride
 
 
 def read_picture(path, side):

@@ -65,8 +65,8 @@ MAXVIT = (MBConv, *MAX_SA)
 class MaxViTBlock(nn.Module):
     """Look near, then far, at linear cost: MBConv, block attention, grid attention (figure 2).
 
-    `parts` are those three classes in any order, any left out. The first MBConv among them strides
-    and widens; where there is none, a 2x2 average pool and a 1x1 convolution do so before the rest.
+    `parts` are those three classes, or others built like them, in any order, any left out. The
+    first convolution strides and widens; without one, a 2x2 average pool and a 1x1 convolution do.
     Shapes: (b, c, h, w) -> (b, c', ceil(h / stride), ceil(w / stride)).
     """
 
@@ -75,15 +75,15 @@ class MaxViTBlock(nn.Module):
     ):
         super().__init__()
         self.parts = nn.ModuleList()
-        if MBConv not in parts and (stride, in_channels) != (1, channels):
+        if set(parts) <= set(MAX_SA) and (stride, in_channels) != (1, channels):
             self.parts.append(Downsample(in_channels, channels, stride))
             in_channels = channels
         for part in parts:
-            if part is MBConv:
-                self.parts.append(MBConv(in_channels, channels, stride, expansion, drop_rate))
-                in_channels, stride = channels, 1
-            else:
+            if part in MAX_SA:
                 self.parts.append(part(in_channels, window, expansion, drop_rate))
+            else:
+                self.parts.append(part(in_channels, channels, stride, expansion, drop_rate))
+                in_channels, stride = channels, 1
 
     def forward(self, x):
         for part in self.parts:

@@ -1,39 +1,56 @@
-"""What the compact network, for pictures of 32 x 32, puts between MBConv and attention, and why.
+"""What the compact network, for pictures of 32 x 32, has in the place of stem and MBConv, and why.
 
-A depthwise convolution does little arithmetic on much memory; a dense one keeps a processor busy on
-maps as small as 8 x 8 and 4 x 4. What it is worth: `no Residual` in benchmarks/equal_time.py.
+MaxViT's stem and first MBConv quarter the picture, which leaves 8 x 8 of 32 x 32, and a depthwise
+convolution does little arithmetic on much memory. Here the first two convolutions see the whole
+picture, and all are dense. What that is worth: `MBConv` in benchmarks/equal_time.py.
 """
 
+import torch.nn.functional as F
 from torch import nn
 
 from .block import BlockAttention, GridAttention
-from .mbconv import BatchNorm, Conv3x3, MBConv, StochasticDepth, gelu
+from .mbconv import BatchNorm, Conv3x3, gelu
 
 
-class Residual(nn.Module):
-    """Mix neighbours and channels at once, twice, and add the shortcut.
+class FullStem(nn.Module):
+    """Make first features and leave the picture its size: (b, 3, h, w) -> (b, c, h, w)."""
 
-    It takes the arguments of an attention layer, so as to stand beside one, and needs neither
-    `window` nor `expansion`. Shapes: (b, c, h, w) -> (b, c, h, w). Source: He et al. 2016,
-    "Identity Mappings in Deep Residual Networks", figure 1 (b), with GELU.
+    stride = 1
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1 = Conv3x3(3, channels)
+        self.norm = BatchNorm(channels)
+
+    def forward(self, images):
+        return gelu(self.norm(self.conv1(images)))
+
+
+class PooledConvs(nn.Module):
+    """Look for patterns, keep the strongest of every four, and look for patterns among those.
+
+    It takes the arguments of MBConv, so as to stand in its place, and needs neither `expansion` nor
+    `drop_rate`: there is no shortcut. Shapes: (b, c, h, w) -> (b, c', ceil(h / stride), ceil(w /
+    stride)). Source: Jordan 2024, "94 % on CIFAR-10 in 3.29 seconds", section 3.1.
     """
 
-    def __init__(self, channels, window=None, expansion=None, drop_rate=0.0):
+    def __init__(self, in_channels, channels, stride=1, expansion=None, drop_rate=None):
         super().__init__()
+        self.stride = stride
+        self.conv1 = Conv3x3(in_channels, channels, bias=False)
         self.norm1 = BatchNorm(channels)
-        self.conv1 = Conv3x3(channels, channels, bias=False)
-        self.norm2 = BatchNorm(channels)
         self.conv2 = Conv3x3(channels, channels, bias=False)
-        self.drop = StochasticDepth(drop_rate)
+        self.norm2 = BatchNorm(channels)
 
     def forward(self, x):
-        y = self.conv1(gelu(self.norm1(x)))  # (b, c, h, w)
-        y = self.conv2(gelu(self.norm2(y)))  # (b, c, h, w)
-        return x + self.drop(y)
+        y = F.max_pool2d(self.conv1(x), self.stride, ceil_mode=True)  # an odd side keeps its end
+        y = self.conv2(gelu(self.norm1(y)))  # (b, c', h', w')
+        return gelu(self.norm2(y))
 
 
-# On the 8 x 8 map of stage 1 block and grid differ; the 4 x 4 map of stage 2 is a single window.
+# Attention waits for the 8 x 8 map, where block and grid differ; 4 x 4 is a single window.
 COMPACT_PARTS = (
-    (MBConv, Residual, BlockAttention, GridAttention),
-    (MBConv, Residual, BlockAttention),
+    (PooledConvs,),
+    (PooledConvs, BlockAttention, GridAttention),
+    (PooledConvs, BlockAttention),
 )

@@ -7,10 +7,24 @@ from math import ceil
 import torch
 from torch import nn
 
-from .block import MAXVIT, MaxViTBlock
-from .compact import COMPACT_PARTS, Residual
-from .mbconv import BatchNorm, Conv3x3, MBConv, gelu
-from .position import RelativePositionBias
+from .block import MAX_SA, MAXVIT, MaxViTBlock
+from .compact import COMPACT_PARTS, FullStem
+from .mbconv import BatchNorm, Conv3x3, gelu
+
+
+class Stem(nn.Module):
+    """Halve the picture, rounding up, and make first features: (b, 3, h, w) -> (b, c, h', w')."""
+
+    stride = 2
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1 = Conv3x3(3, channels, stride=2)
+        self.norm = BatchNorm(channels)
+        self.conv2 = Conv3x3(channels, channels)
+
+    def forward(self, images):
+        return self.conv2(gelu(self.norm(self.conv1(images))))
 
 
 @dataclass(frozen=True)
@@ -28,10 +42,16 @@ class MaxViTConfig:
     expansion: int = 4
     drop_rate: float = 0.0
     num_classes: int = 1000
+    stem: type = Stem
 
     def __post_init__(self):
         if not len(self.blocks) == len(self.widths) == len(self.parts) or min(self.blocks) < 1:
             raise ValueError(f"blocks, widths and parts need one entry a stage each: {self}")
+
+    @property
+    def stride(self):
+        """How many pixels a side a token of the last map stands for."""
+        return self.stem.stride * 2 ** len(self.blocks)
 
 
 CONFIGS = {
@@ -40,7 +60,7 @@ CONFIGS = {
     "base": MaxViTConfig((2, 6, 14, 2), (96, 192, 384, 768), 64, drop_rate=0.4),
     "large": MaxViTConfig((2, 6, 14, 2), (128, 256, 512, 1024), 128, drop_rate=0.6),
     "xlarge": MaxViTConfig((2, 6, 14, 2), (192, 384, 768, 1536), 192),  # its rate is unpublished
-    "compact": MaxViTConfig((1, 1), (64, 128), 64, 4, COMPACT_PARTS, 1, num_classes=10),
+    "compact": MaxViTConfig((1, 1, 1), (64, 128, 128), 24, 4, COMPACT_PARTS, 2, 0.0, 10, FullStem),
 }
 
 
@@ -56,24 +76,10 @@ def maxvit(name, num_classes=None, image_size=None):
     if num_classes is not None:
         config = replace(config, num_classes=num_classes)
     if image_size is not None:
-        stride = 2 ** (1 + len(config.blocks))
-        if image_size < 1 or image_size % stride:
-            raise ValueError(f"image_size must be a multiple of {stride}, got {image_size}")
-        config = replace(config, window=image_size // stride)
+        if image_size < 1 or image_size % config.stride:
+            raise ValueError(f"image_size must be a multiple of {config.stride}, got {image_size}")
+        config = replace(config, window=image_size // config.stride)
     return MaxViT(config)
-
-
-class Stem(nn.Module):
-    """Halve the picture, rounding up, and make first features: (b, 3, h, w) -> (b, c, h', w')."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.conv1 = Conv3x3(3, channels, stride=2)
-        self.norm = BatchNorm(channels)
-        self.conv2 = Conv3x3(channels, channels)
-
-    def forward(self, images):
-        return self.conv2(gelu(self.norm(self.conv1(images))))
 
 
 class Head(nn.Module):
@@ -99,32 +105,35 @@ class MaxViT(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.stem = Stem(config.stem_width)
+        self.stem = config.stem(config.stem_width)
         self.stages = nn.ModuleList()
         channels, built = config.stem_width, 0
         for blocks, width, parts in zip(config.blocks, config.widths, config.parts, strict=True):
-            self.stages.append(nn.ModuleList())
+            self.stages.append(nn.Sequential())
             for stride in (2, *[1] * (blocks - 1)):
                 drop_rate = config.drop_rate * built / sum(config.blocks)
                 options = (config.window, stride, parts, config.expansion, drop_rate)
                 self.stages[-1].append(MaxViTBlock(channels, width, *options))
                 channels, built = width, built + 1
         self.head = Head(channels, config.num_classes)
-        self.apply(_initialise)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images):
         return self.head(self.features(images)[-1])
 
     def features(self, images):
-        """Give the map of each stage, finest first, for dense tasks: strides 4, 8, and so on."""
+        """Give the map of each stage, finest first, for dense tasks, each half the one before."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"expected pictures of shape (b, 3, h, w), got {tuple(images.shape)}")
         self.check_size(*images.shape[2:])
         x, maps = self.stem(images.contiguous(memory_format=torch.channels_last)), []
         for stage in self.stages:
-            for block in stage:
-                x = block(x)
+            x = stage(x)
             maps.append(x)
         return maps
 
@@ -140,17 +149,16 @@ class MaxViT(nn.Module):
                 )
 
     def _attended(self, side):
-        """List (stage, tokens a side) of every map that attention sees, for a picture side."""
-        maps, tokens = [], ceil(side / 2)
-        stages = zip(self.config.blocks, self.config.parts, strict=True)
-        for stage, (blocks, parts) in enumerate(stages, start=1):
-            first = parts.index(MBConv) if MBConv in parts else 0  # here the map is halved
-            if set(parts[:first]) - {Residual}:
-                maps.append((stage, tokens))
+        """Tell (stage, tokens a side) of every map that attention sees, for a picture side."""
+        config, tokens = self.config, ceil(side / self.config.stem.stride)
+        for stage, (blocks, parts) in enumerate(zip(config.blocks, config.parts, strict=True), 1):
+            attends = [part in MAX_SA for part in parts]
+            first = 0 if all(attends) else attends.index(False)  # here the map is halved
+            if first:
+                yield stage, tokens
             tokens = ceil(tokens / 2)
-            if set(parts if blocks > 1 else parts[first:]) - {MBConv, Residual}:
-                maps.append((stage, tokens))
-        return maps
+            if any(attends if blocks > 1 else attends[first:]):
+                yield stage, tokens
 
     def _nearest(self, side):
         def fits(side):
@@ -161,15 +169,7 @@ class MaxViT(nn.Module):
 
     def parameter_groups(self, weight_decay=0.05):
         """Split the parameters for an optimiser: no decay on norms, biases and bias tables."""
-        tables = {m.table for m in self.modules() if isinstance(m, RelativePositionBias)}
-        spared = [p for p in self.parameters() if p.ndim == 1 or p in tables]
-        decayed = [p for p in self.parameters() if p.ndim > 1 and p not in tables]
+        decayed = [p for p in self.parameters() if p.ndim in (2, 4)]  # linear, convolution
+        spared = [p for p in self.parameters() if p.ndim in (1, 3)]  # 3: (heads, 2p-1, 2p-1)
         groups = (decayed, weight_decay), (spared, 0.0)
         return [{"params": params, "weight_decay": decay} for params, decay in groups]
-
-
-def _initialise(module):
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -16,7 +16,7 @@ def count(config, h, w):
     `map` is the (c, h, w) that a stage hands on; `macs` are the multiply-adds of convolutions,
     linear layers and attention for one picture of h by w. Raises ValueError if that does not fit.
     """
-    with torch.device("meta"):  # shapes alone; fused attention is counted only there
+    with torch.device("meta"):  # shapes alone
         model = MaxViT(config).eval()
         model.check_size(h, w)
         x = torch.empty(1, 3, h, w)

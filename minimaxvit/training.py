@@ -47,7 +47,7 @@ class Recipe:
     epochs: int = option(4, "passes over the training pictures")
     steps: int | None = option(None, "stop after so many batches; overrules the epochs")
     batch_size: int = option(256, "pictures a step")
-    muon_rate: float = option(0.017, "highest learning rate of Muon")
+    muon_rate: float = option(0.02, "highest learning rate of Muon")
     adam_rate: float = option(8e-3, "highest learning rate of AdamW")
     weight_decay: float = option(0.1, "of convolution and linear weights")
     warm_up: float = option(0.1, "share of steps in which the rates rise, before they fall to 0")

@@ -12,26 +12,28 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
 from .block import MAXVIT, BlockAttention, GridAttention
-from .compact import Residual
+from .compact import FullStem, PooledConvs
 from .mbconv import MBConv
-from .network import MaxViT, MaxViTConfig
+from .network import MaxViT, MaxViTConfig, Stem
 
 BOX = Path(__file__).parent / "trained"  # networks that come with the package, and their records
-PARTS = {part.__name__: part for part in (Residual, *MAXVIT)}
+PARTS = {part.__name__: part for part in (PooledConvs, *MAXVIT)}
+STEMS = {stem.__name__: stem for stem in (Stem, FullStem)}
 
 
 def describe(config):
     """Say which network it is in plain values, fit for JSON. `configuration` is the inverse."""
     lists = {name: list(getattr(config, name)) for name in ("blocks", "widths")}
     parts = [[part.__name__ for part in stage] for stage in config.parts]
-    return asdict(config) | lists | {"parts": parts}
+    return asdict(config) | lists | {"parts": parts, "stem": config.stem.__name__}
 
 
 def configuration(description):
     """Build the MaxViTConfig that `describe` put into plain values."""
     tuples = {name: tuple(description[name]) for name in ("blocks", "widths")}
     parts = tuple(tuple(PARTS[name] for name in stage) for stage in description["parts"])
-    return MaxViTConfig(**description | tuples | {"parts": parts})
+    stem = STEMS[description["stem"]]
+    return MaxViTConfig(**description | tuples | {"parts": parts, "stem": stem})
 
 
 def save(model, path):

@@ -13,10 +13,10 @@ SMALLEST = 5e-4  # added to each variance, lest noise in directions that hardly 
 
 @torch.no_grad()
 def whiten(conv, images):
-    """Set the filters of a `Conv3x3` at stride 2 to whiten patches of `images`, and freeze them.
+    """Set the filters of a `Conv3x3` to whiten patches of `images`, and freeze them.
 
-    The first half of the whitening filters comes twice, once negated, for a network that keeps
-    only positive parts; filters beyond that stay as they were. Shapes: images (b, 3, h, w), float.
+    The widest variation comes first. Where there is room all come again, negated, for a network
+    that keeps only positive parts, and filters beyond stay as they were. Shapes: (b, 3, h, w).
     """
     filters = whitening_filters(images).reshape(-1, *conv.weight.shape[1:])
     filters = torch.cat([filters, -filters])[: len(conv.weight)]

@@ -4,9 +4,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers import noise, randomise
+from test_mbconv import normalised, tanh_gelu
 
-from benchmarks.equal_time import COMPACT, NETWORKS, TRICKS
-from minimaxvit import BlockAttention, GridAttention, MaxViT, MBConv, Residual, training
+from benchmarks.equal_time import COMPACT, NETWORKS, TRICKS, Residual, coins
+from minimaxvit import (
+    MAX_SA,
+    BlockAttention,
+    GridAttention,
+    MaxViT,
+    MBConv,
+    PooledConvs,
+    training,
+)
 from minimaxvit.training import Recipe
 
 
@@ -22,15 +32,37 @@ def test_every_network_names_pictures_and_is_small(config):
 
 
 def test_networks_hold_what_they_are_named_after():
-    assert kinds(NETWORKS["block attention only"]) == {MBConv, Residual, BlockAttention}
-    assert kinds(NETWORKS["grid attention only"]) == {MBConv, Residual, GridAttention}
-    assert kinds(NETWORKS["convolutions only"]) == {MBConv, Residual}
+    assert kinds(NETWORKS["block attention only"]) == {PooledConvs, BlockAttention}
+    assert kinds(NETWORKS["grid attention only"]) == {PooledConvs, GridAttention}
+    assert kinds(NETWORKS["convolutions only"]) == {PooledConvs}
     assert kinds(NETWORKS["ResNet"]) == {Residual}
-    vit = NETWORKS["ViT"]
-    assert kinds(vit) == {BlockAttention} and vit.window == 8  # one window holds the 8 x 8 map
-    for name in ("block attention only", "grid attention only", "convolutions only"):
+    assert kinds(replace(COMPACT, **TRICKS["MBConv"]["network"])) == {MBConv, *MAX_SA}
+    for name in ("block attention only", "grid attention only"):
         lengths = [len(stage) for stage in NETWORKS[name].parts]
         assert lengths == [len(stage) for stage in COMPACT.parts]
+
+
+def test_the_vit_attends_to_all_of_its_map_six_times():
+    vit = MaxViT(NETWORKS["ViT"])
+    assert vit.features(torch.zeros(1, 3, 32, 32))[-1].shape == (1, 96, 8, 8)
+    assert vit.config.window == 8
+    layers = [part for part in vit.modules() if isinstance(part, BlockAttention)]
+    assert len(layers) == 6 and kinds(vit.config) == {BlockAttention}
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_block_of_the_resnet_is_its_steps_written_out(stride):
+    part = randomise(Residual(8, 6, stride)).eval()
+    x = noise(3, 8, 5, 7)
+    y = part.conv1(tanh_gelu(normalised(x, part.norm1)))
+    y = part.conv2(tanh_gelu(normalised(y, part.norm2)))
+    torch.testing.assert_close(part(x), part.shortcut(x) + y)
+    assert y.shape == (3, 6, 5, 7) if stride == 1 else (3, 6, 3, 4)
+
+
+def test_coins_fall_anew_every_epoch():
+    first, second = coins(0, 1000, 0, "cpu"), coins(1, 1000, 0, "cpu")
+    assert 400 < (first ^ second).sum() < 600  # alternating flip would give 1,000
 
 
 @pytest.mark.parametrize("change", TRICKS.values(), ids=TRICKS)

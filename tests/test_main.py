@@ -122,7 +122,8 @@ def test_a_run_leaves_its_weights_and_a_whole_record(run):
     assert sorted(path.name for path in run.iterdir()) == ["model.safetensors", "record.json"]
     record = json.loads((run / "record.json").read_text())
     assert record["command"] == f"minimaxvit {TRAIN} '{run}'"  # it can be pasted into a shell
-    assert record["config"]["widths"] == [64, 128] and record["config"]["num_classes"] == 10
+    assert record["config"]["widths"] == list(CONFIGS["compact"].widths)
+    assert record["config"]["num_classes"] == 10
     assert record["recipe"]["steps"] == 3 and record["recipe"]["batch_size"] == 16
     assert record["data"] == {
         "source": "shapes",

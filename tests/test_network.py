@@ -89,7 +89,8 @@ def test_stochastic_depth_grows_block_by_block_from_nothing(name):
     model = on_meta(MaxViT, replace(CONFIGS[name], drop_rate=0.6))
     blocks = list(chain(*model.stages))
     rates = [{m.rate for m in b.modules() if isinstance(m, StochasticDepth)} for b in blocks]
-    assert rates == [{0.6 * i / len(blocks)} for i in range(len(blocks))]
+    first = name == "compact"  # its first block has no shortcut
+    assert rates[first:] == [{0.6 * i / len(blocks)} for i in range(len(blocks))][first:]
 
 
 def test_drop_rates_are_the_published_ones():
@@ -209,7 +210,7 @@ def sides_that_fit(config):
     @torch.no_grad()
     def runs(side):
         try:
-            model(torch.zeros(1, 3, side, 2 ** (1 + len(config.blocks)) * config.window))
+            model(torch.zeros(1, 3, side, config.stride * config.window))
         except ValueError:
             return False
         return True

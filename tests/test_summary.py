@@ -57,12 +57,17 @@ def test_multiply_adds_are_those_of_the_formulas(name):
     assert macs["head"] == last * last + last * 1000
 
 
+def pooled_convs(c, width, before):
+    """Multiply-adds by hand: one convolution before the pool, one on a quarter of the places."""
+    return 9 * width * (c * before + width * before // 4)
+
+
 def test_multiply_adds_of_compact_by_hand():
-    stem, first, second, head = (row[3] for row in count(CONFIGS["compact"], 32, 32))
-    assert stem == 256 * 9 * (3 * 64 + 64 * 64)
-    residual = [2 * 9 * width**2 * places for width, places in ((64, 64), (128, 16))]
-    assert first == mbconv(64, 64, 1, 256, 64) + residual[0] + 2 * attention(64, 1, 64, 16)
-    assert second == mbconv(64, 128, 1, 64, 16) + residual[1] + attention(128, 1, 16, 16)
+    stem, first, second, third, head = (row[3] for row in count(CONFIGS["compact"], 32, 32))
+    assert stem == 1024 * 9 * 3 * 24
+    assert first == pooled_convs(24, 64, 1024)
+    assert second == pooled_convs(64, 128, 256) + 2 * attention(128, 2, 64, 16)
+    assert third == pooled_convs(128, 128, 64) + attention(128, 2, 16, 16)
     assert head == 128 * 128 + 128 * 10
 
 
@@ -118,10 +123,11 @@ def test_only_the_network_of_the_paper_is_compared_with_it(change, h, w):
 
 
 def test_other_orders_of_the_parts_are_counted_too():
-    config = replace(CONFIGS["compact"], parts=(MAXVIT[::-1], (GridAttention, BlockAttention)))
+    parts = (MBConv,), MAXVIT[::-1], (GridAttention, BlockAttention)
+    config = replace(CONFIGS["compact"], parts=parts)
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in MaxViT(config).parameters())
-    assert MBConv not in config.parts[1]
+    assert MBConv not in config.parts[2]
     assert total(count(config, 32, 32), 2) == parameters
 
 
