@@ -11,13 +11,19 @@ from minimaxvit.seeing import (
     count_paths,
     draw_comparison,
     draw_confusion,
+    draw_growth,
     draw_guesses,
     draw_history,
+    draw_maps,
+    draw_offsets,
     draw_partitions,
     draw_reach,
+    draw_scales,
+    draw_shuffled,
     group_map,
     photograph,
     show,
+    shuffle_patches,
 )
 
 PAIR = (block_partition, grid_partition)
@@ -219,3 +225,75 @@ def test_guesses_are_told_under_their_pictures():
     assert len(figure.axes) == 7
     drawn = figure.axes[3].get_images()[0].get_array()
     np.testing.assert_array_equal(drawn, images[3].transpose(1, 2, 0))
+
+
+def test_scales_are_drawn_a_line_each_and_told_at_both_ends():
+    largest = {"no scale": [0.1, 0.9], "root": [0.12, 0.13], "width": [0.11, 0.021]}
+    figure, sentence = draw_scales((2, 512), largest, keys=49)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert [list(lines[name].get_ydata()) for name in largest] == list(largest.values())
+    assert len({lines[name].get_linestyle() for name in largest}) == 3  # told apart without colour
+    assert "49 shares" in sentence and "no scale 0.10 at width 2, 0.90 at 512" in sentence
+    assert "width 0.11 at width 2, 0.02 at 512" in sentence
+
+
+def test_shuffled_patches_stand_where_the_order_says():
+    picture = np.arange(6 * 6 * 3).reshape(6, 6, 3)
+    order = [8, 0, 3, 1, 4, 2, 6, 7, 5]
+    laid = shuffle_patches(picture, order)
+    for place, patch in enumerate(order):
+        (row, column), (r, c) = divmod(place, 3), divmod(patch, 3)
+        np.testing.assert_array_equal(
+            laid[2 * row : 2 * row + 2, 2 * column : 2 * column + 2],
+            picture[2 * r : 2 * r + 2, 2 * c : 2 * c + 2],
+        )
+    np.testing.assert_array_equal(shuffle_patches(picture, range(9)), picture)
+
+
+def test_a_shuffled_picture_is_drawn_with_the_numbers_of_its_patches():
+    order = [2, 1, 0, 3]
+    picture = np.zeros((4, 4, 3), dtype=np.uint8)
+    figure, sentence = draw_shuffled(picture, order)
+    numbers = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert numbers == [["0", "1", "2", "3"], ["2", "1", "0", "3"]]
+    assert "4 numbered patches" in sentence and "2 stand elsewhere" in sentence
+    assert "first row now holds patches 2, 1" in sentence
+
+
+def test_offsets_are_drawn_with_every_number_the_frame_and_its_place():
+    table = torch.tensor([[0.0, 1, 2], [3, 4, 5], [6, 7, -8.25]])
+    panels = [("Table", table, -1, (0, 1)), ("Window", table[:2, :2], 0, (1, 1))]
+    figure, sentence = draw_offsets("Two panels", panels)
+    left, right = figure.axes
+    assert [text.get_text() for text in left.texts] == [*"01234567", "-8.2"]
+    assert left.images[0].get_clim() == right.images[0].get_clim() == (-8.25, 7)
+    assert left.get_xlabel() == "offset right" and right.get_xlabel() == "column"
+    assert [tick.get_text() for tick in left.get_yticklabels()] == ["-1", "0", "1"]
+    assert left.patches[0].get_xy() == (1.5, 0.5)  # offset 0, 1: the middle row, the last column
+    assert sentence.startswith("Table: 5 in the frame at 0, 1; smallest -8.2, largest 7 at 1, 0")
+    assert "Window: 4 in the frame at 1, 1" in sentence
+
+
+def test_growth_is_a_labelled_line_a_layer_told_at_both_ends():
+    curves = {"full": [1e9, 16e9], "windows": [1e9, 4e9], "close": [0.9e9, 3e9]}
+    figure, sentence = draw_growth([112, 224], curves, "A title")
+    axes = figure.axes[0]
+    assert [list(line.get_ydata()) for line in axes.lines] == list(curves.values())
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    assert [text.get_text() for text in axes.texts] == list(curves)
+    lifts = [text.xyann[1] for text in axes.texts]
+    assert lifts == [0, 5, -5], "labels of lines that end close together move apart"
+    assert len({line.get_marker() + line.get_linestyle() for line in axes.lines}) == 3
+    assert sentence.startswith("A title. From 112 to 224 pixels, full: 1.000 to 16.0 billion")
+    assert "windows: 1.000 to 4.0 billion, the last doubling times 4.0" in sentence
+
+
+def test_maps_bear_their_numbers_on_one_scale():
+    edge = np.ones((3, 3))
+    edge[0, 0] = 0.25
+    figure, sentence = draw_maps({"one": edge, "two": 2 * np.ones((3, 3))}, "Two maps")
+    one, two = figure.axes
+    assert [text.get_text() for text in one.texts] == ["0.25"] + 8 * ["1.00"]
+    assert one.images[0].get_clim() == two.images[0].get_clim()
+    assert "one: 1.00 in the middle, 0.25 in the corner, 1 of 9 differ" in sentence
+    assert "two: 2.00 in the middle, 2.00 in the corner, 0 of 9 differ" in sentence

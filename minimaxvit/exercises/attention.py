@@ -52,9 +52,9 @@ SPLIT_HEADS = Exercise(
         (width_before_tokens, "tokens come before the width: b heads t d."),
     ),
     hints=(
-        "c is two digits, as in lesson 4's street: which head, and where in it.",
-        "rearrange(x, 'b t (heads d) -> ...'), and say how wide a head is.",
-        "rearrange(x, 'b t (heads d) -> b heads t d', d=width)",
+        "first cut the channels in two axes: which head, and where in it; the head varies slowest.",
+        "x.unflatten(2, (-1, width)) is (b, t, heads, d); then two axes change places.",
+        "x.unflatten(2, (-1, width)).transpose(1, 2)",
     ),
 )
 

@@ -1,0 +1,220 @@
+"""Lesson 7's search: a network with eight bugs of public ports planted in it, and who is suspected.
+
+Spoilers! Whoever wants to find the bugs should read no further: `PLANTED` lists them.
+"""
+
+from functools import partial
+
+from torch import nn
+
+from ..block import MAX_SA, MAXVIT, GridAttention
+from ..mbconv import Conv3x3, StochasticDepth
+from ..network import MaxViT, MaxViTConfig
+from ..partition import block_partition, block_reverse
+from ..position import RelativePositionBias
+
+# Pictures of 64 x 64 give its stages maps of 16 x 16 and 8 x 8, on which block and grid differ.
+PLANTED_CONFIG = MaxViTConfig(
+    (1, 2), (64, 128), 32, window=4, parts=2 * (MAXVIT,), drop_rate=0.3, num_classes=10
+)
+
+# Key: what the bug is, and how to tell whether it is there. Not all of them are.
+SUSPECTS = {
+    "drop_windows": (
+        "stochastic depth tosses a coin for each window, not for each picture",
+        "in training mode, give an attention layer's `drop` (of the last block, say) ones of shape "
+        "(64, 16, 16, 1): is each picture all kept or all dropped?",
+    ),
+    "expansion": (
+        "MBConv does not widen inside",
+        "look at the shape of a weight of `expand`, or count the parameters of an MBConv.",
+    ),
+    "gathered": (
+        "the relative position bias is read once, when the network is built, and never learns",
+        "after loss.backward(), which parameters have no gradient?",
+    ),
+    "gelu": (
+        "the feed-forward layers use the exact GELU, not the tanh form",
+        "copy the weights of a feed_forward into a FeedForward of the package and compare, in "
+        "float64: the two forms differ by less than 0.001.",
+    ),
+    "grid": (
+        "grid attention attends within windows of neighbours",
+        "which input tokens have a gradient when one output token of a GridAttention is asked?",
+    ),
+    "head_tanh": (
+        "the tanh in the head of the network is missing",
+        "write the head in plain steps, from its own layers, and compare them in float64; make the "
+        "map large, for tanh leaves small numbers almost as they are.",
+    ),
+    "heads": (
+        "32 heads, instead of heads of width 32",
+        "how many heads has a bias table, (heads, 2p-1, 2p-1)? How many should it have?",
+    ),
+    "height": (
+        "windows are counted from the height alone",
+        "give the network a picture that is not square.",
+    ),
+    "mirrored": (
+        "the bias is read at query minus key, not at key minus query",
+        "in a new network, where bias is the `bias` part of an attention, compare bias() with "
+        "bias.table.flatten(1)[:, relative_position_index(4)], and with the transpose of that.",
+    ),
+    "momentum": (
+        "batch norm's running averages take 99 % of every new batch, not 1 %",
+        "reset a batch norm's running averages, feed it fives in training mode, and see how far "
+        "running_mean moves from 0.",
+    ),
+    "padding": (
+        "convolutions of stride 2 put a zero on each side, not one after the end",
+        "copy the weights of the stem into a new Stem (minimaxvit.network), and compare the two in "
+        "float64 and evaluation mode.",
+    ),
+    "scale": (
+        "scores are scaled by the width of the model, not by that of a head",
+        "build a RelativeAttention with the same head_width, load the same weights with "
+        "strict=False, give it the suspect's own `bias` part, and compare in float64; make the map "
+        "large, for the scores of a new network are almost 0.",
+    ),
+    "times": (
+        "a residual of the attention layers multiplies where it should add",
+        "set all parameters of a layer to zero, in a copy: is it now the identity?",
+    ),
+}
+
+
+def planted(names=None):
+    """Build a small MaxViT with the bugs planted in it, or with those of these names alone."""
+    model = MaxViT(PLANTED_CONFIG)
+    for name, plant in PLANTED.items():
+        if names is None or name in names:
+            plant(model)
+    return model
+
+
+def clue(name):
+    """Print how to tell whether this suspect is in the network; not whether it is."""
+    print(f"{name}: {SUSPECTS[name][1]}" if name in SUSPECTS else _unknown(name))
+
+
+def found(*names):
+    """Print how many of the planted bugs are among the names, and which names are wrong."""
+    print(verdict(names))
+
+
+def verdict(names):
+    """Judge the names, in one to three lines, and give none away that was not named."""
+    unknown = [name for name in dict.fromkeys(names) if name not in SUSPECTS]
+    absent = [name for name in dict.fromkeys(names) if name in SUSPECTS and name not in PLANTED]
+    right = [name for name in PLANTED if name in names]
+    if not names:
+        return "Not attempted yet: name those you have found, and run this cell again."
+    if len(right) == len(PLANTED) and not unknown + absent:
+        return f"Right: these are all {len(PLANTED)}."
+    lines = [f"{len(right)} of the {len(PLANTED)} found."]
+    lines += [f"Not in this network: {', '.join(absent)}."] * bool(absent)
+    return "\n".join(lines + [_unknown(name) for name in unknown])
+
+
+def _unknown(name):
+    return f"No suspect is called {name!r}; they are {', '.join(SUSPECTS)}."
+
+
+def _parts(model, kind):
+    return [part for part in model.modules() if isinstance(part, kind)]
+
+
+# ChristophReich1996/MaxViT, after the paper's "attention head size 32".
+def _heads(model):
+    for layer in _parts(model, MAX_SA):
+        attention = layer.attention
+        attention.head_width = attention.query.out_features // 32
+        attention.bias = RelativePositionBias(32, layer.window)
+
+
+class GatheredOnce(RelativePositionBias):
+    """Reads its table when it is built; what the table learns later it never hears of."""
+
+    def __init__(self, heads, window):
+        super().__init__(heads, window)
+        self.register_buffer("read", super().forward().detach(), persistent=False)
+
+    def forward(self):
+        return self.read
+
+
+# Reported of google-research/maxvit itself, in its issue 7.
+def _gathered(model):
+    for layer in _parts(model, MAX_SA):
+        layer.attention.bias = GatheredOnce(len(layer.attention.bias.table), layer.window)
+
+
+# ChristophReich1996/MaxViT issue 2, which an author of the paper opened.
+def _grid(model):
+    for layer in _parts(model, GridAttention):
+        layer.partition, layer.reverse = block_partition, block_reverse
+
+
+# torchvision, which counts the windows of a map along one side.
+def _height(model):
+    def paste(reverse, groups, window, h, w):
+        return reverse(groups, window, h, h)
+
+    for layer in _parts(model, MAX_SA):
+        layer.reverse = partial(paste, layer.reverse)
+
+
+# ChristophReich1996/MaxViT issue 8.
+def _times(model):
+    def forward(layer, x):
+        x = x.permute(0, 2, 3, 1)
+        x = x + layer.drop(layer.attend(layer.attention_norm(x)))
+        x = x * layer.drop(layer.feed_forward(layer.feed_forward_norm(x)))
+        return x.permute(0, 3, 1, 2)
+
+    for layer in _parts(model, MAX_SA):
+        layer.forward = partial(forward, layer)
+
+
+class DropWindows(StochasticDepth):
+    """Drops windows of a map, as if each were a picture."""
+
+    def __init__(self, rate, window):
+        super().__init__(rate)
+        self.window = window
+
+    def forward(self, x):
+        windows = block_partition(x, self.window)  # (b, h, w, c) -> (b, n, t, c)
+        dropped = super().forward(windows.flatten(0, 1)[:, None])  # ((b n), 1, t, c)
+        return block_reverse(dropped.view_as(windows), self.window, *x.shape[1:3])
+
+
+# ChristophReich1996/MaxViT, where windows stood in the batch axis.
+def _drop_windows(model):
+    for layer in _parts(model, MAX_SA):
+        layer.drop = DropWindows(layer.drop.rate, layer.window)
+
+
+# torchvision, until its pull request 8312: Keras counts momentum from the other end.
+def _momentum(model):
+    for norm in _parts(model, nn.BatchNorm2d):
+        norm.momentum = 0.99
+
+
+# torchvision, lucidrains/vit-pytorch, ChristophReich1996/MaxViT and timm's maxvit_*_rw_*.
+def _padding(model):
+    for conv in _parts(model, Conv3x3):
+        conv.padding = 1, 1
+        conv.forward = partial(nn.Conv2d.forward, conv)
+
+
+PLANTED = {
+    "heads": _heads,
+    "gathered": _gathered,  # after `heads`: it keeps their number
+    "grid": _grid,
+    "height": _height,  # after `grid`: it keeps the partition
+    "times": _times,
+    "drop_windows": _drop_windows,
+    "momentum": _momentum,
+    "padding": _padding,
+}

@@ -1,0 +1,35 @@
+"""Small maps of numbers beside one another, every number in its cell, on one shared scale."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .partitions import DPI
+
+
+def draw_maps(panels, title):
+    """Draw one map a panel, from white for 0 to grey for the largest value of all.
+
+    `panels` maps a label to an array (h, w) of numbers that are not negative. Returns the figure
+    and a sentence with its numbers.
+    """
+    maps = {label: np.asarray(values) for label, values in panels.items()}
+    most = max(values.max() for values in maps.values())
+    figure = Figure(figsize=(3.4 * len(maps), 4.1), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=12)
+    for place, (label, values) in enumerate(maps.items(), start=1):
+        axes = figure.add_subplot(1, len(maps), place)
+        axes.imshow(values, cmap="Greys", vmin=0, vmax=2 * most)  # black text stays legible
+        for (row, column), value in np.ndenumerate(values):
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8)
+        axes.set_title(label, fontsize=11)
+        axes.set(xticks=[], yticks=[])
+    return figure, f"{title}. {'; '.join(map(_describe, maps, maps.values()))}."
+
+
+def _describe(label, values):
+    middle = values[values.shape[0] // 2, values.shape[1] // 2]
+    differ = (~np.isclose(values, middle)).sum()
+    return (
+        f"{label}: {middle:.2f} in the middle, {values[0, 0]:.2f} in the corner, {differ} of "
+        f"{values.size} differ from the middle"
+    )
