@@ -47,6 +47,8 @@ class Page:
     title: str
     body: str = ""
     question: str = ""
+    time: str = ""
+    picture: str = ""
     seconds: float = 0.0
 
 
@@ -110,6 +112,18 @@ def question(soup):
     return next((sentence for sentence in sentences if len(sentence.split()) > 2), "")
 
 
+def reading_time(soup):
+    """What stands behind "Time:" in the lesson's head, up to the first semicolon."""
+    items = (item.get_text() for item in soup.select("li"))
+    told = next((text for text in items if text.startswith("Time:")), "")
+    return told.removeprefix("Time:").split(";")[0].strip(" .")
+
+
+def first_picture(soup):
+    """The picture by which the index tells a lesson from the others."""
+    return str(soup.find("img") or "")
+
+
 def render(path, names):
     """Execute one lesson and turn it into a page."""
     started = time.perf_counter()
@@ -126,7 +140,8 @@ def render(path, names):
     soup = BeautifulSoup(html, "html.parser")
     mend_links(soup, names)
     refuse(path.name, notebook, soup)
-    return Page(path.stem + ".html", soup.h1.get_text(), str(soup), question(soup), seconds)
+    told = question(soup), reading_time(soup), first_picture(soup)
+    return Page(path.stem + ".html", soup.h1.get_text(), str(soup), *told, seconds)
 
 
 def stylesheet():

@@ -67,7 +67,8 @@ def write_course(folder):
     folder.mkdir()
     write_lesson(
         folder / "01-first.ipynb",
-        "# What is a `block`?\n\n**Question.** Which pixels meet? Ten minutes.",
+        "# What is a `block`?\n\n**Question.** Which pixels meet? Ten minutes.\n\n"
+        "- **Time:** 20 minutes; the code runs in seconds.",
         "Read [the next](02-second.ipynb#more), [the code](../minimaxvit/block.py) and "
         "[the paper](https://arxiv.org/abs/2204.01697); it costs `$1 and $2`.",
         "| " + "wide | " * 40 + "\n|" + "---|" * 40,
@@ -168,7 +169,11 @@ def test_lessons_are_chained_and_the_index_tells_of_each(pages):
         "Second",
     ]
     told = index.select_one(".lessons li").get_text()
-    assert "Which pixels meet?" in told and re.search(r"Ran in \d+(\.\d)? (s|min)", told)
+    assert "Which pixels meet?" in told
+    assert re.search(r"20 minutes to read; the code ran in \d+(\.\d)? (s|min)", told)
+    assert "Ran in" in index.select(".lessons li")[1].get_text()
+    assert [len(item.select("img")) for item in index.select(".lessons li")] == [1, 0]
+    assert index.select_one(".lessons img")["alt"] == ALT
     assert index.find("a", href="training.html")
 
 
@@ -218,7 +223,7 @@ def test_long_printed_lines_wrap_and_short_ones_stay(pages):
 
 def test_curve_says_the_numbers_of_the_record(render, pages):
     for name in ("index.html", "training.html"):
-        alt = pages[name].select_one("img")["alt"]
+        alt = pages[name].select("img")[-1]["alt"]
         for number in ("2.000", "0.500", "40.0%", "77.5%", "70.0%", "7.5 points below training"):
             assert number in alt
     changed = [
