@@ -10,12 +10,15 @@ import json
 import shlex
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
 from minimaxvit import BlockAttention, GridAttention
+from minimaxvit.allocator import keep_memory
 from minimaxvit.machine import choose_machine
 from minimaxvit.seeing.rumour import (
     Neighbours,
@@ -39,24 +42,26 @@ def everyone(channels, window, side):
     return BlockAttention(channels, side)
 
 
-# Layers, side of the map, steps.
+# Layers, side of the map, steps, maps a step.
 CASES = {
-    "block, grid": ((BlockAttention, GridAttention), 16, 1000),
-    "grid, block": ((GridAttention, BlockAttention), 16, 1000),
-    "block, block": ((BlockAttention, BlockAttention), 16, 1000),
-    "grid, grid": ((GridAttention, GridAttention), 16, 1000),
-    "block, shifted block": ((BlockAttention, Shifted), 16, 1000),
-    "two convolutions": ((Neighbours, Neighbours), 16, 1000),
-    "full attention": ((partial(everyone, side=16),), 16, 1000),
-    "block, grid on 32 x 32": ((BlockAttention, GridAttention), 32, 4000),
+    "block, grid": ((BlockAttention, GridAttention), 16, 1000, 64),
+    "grid, block": ((GridAttention, BlockAttention), 16, 1000, 64),
+    "block, block": ((BlockAttention, BlockAttention), 16, 1000, 64),
+    "grid, grid": ((GridAttention, GridAttention), 16, 1000, 64),
+    "block, shifted block": ((BlockAttention, Shifted), 16, 1000, 64),
+    "two convolutions": ((Neighbours, Neighbours), 16, 1000, 64),
+    "full attention": ((partial(everyone, side=16),), 16, 1000, 64),
+    "block, grid on 32 x 32": ((BlockAttention, GridAttention), 32, 4000, 16),
 }
 
 
 def measure(name, seed):
     """Train once and return a row: what was heard, what could be, and how far the map agrees."""
-    layers, side, steps = CASES[name]
+    torch.set_num_threads(1)
+    keep_memory()
+    layers, side, steps, batch = CASES[name]
     started = time.perf_counter()
-    listeners = spread_rumour(layers, side, WINDOW, steps, seed)
+    listeners = spread_rumour(layers, side, WINDOW, steps, seed, batch)
     seconds = time.perf_counter() - started
     share = mean_reach(layers, side, WINDOW)
     middle = side // 2 * side + side // 2
@@ -78,7 +83,9 @@ def measure(name, seed):
 
 
 def main():
-    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--processes", type=int, default=2, help="that run side by side")
+    options = parser.parse_args()
     kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"rows": []}
     kept |= {
         "command": shlex.join(["python", *sys.argv]),
@@ -86,18 +93,26 @@ def main():
         "torch": torch.__version__,
     }
     done = {(row["name"], row["seed"]) for row in kept["rows"]}
-    for name, seed in [(name, seed) for name in CASES for seed in SEEDS]:
-        if (name, seed) in done:
-            continue
-        row = measure(name, seed)
-        kept["rows"].append(row)
-        text = json.dumps(kept, indent=1)
-        write_whole(RESULTS, lambda partial, text=text: partial.write_text(text))
-        print(
-            f"{name}, seed {seed}: {row['accuracy']:.3f}, bound {row['bound']:.3f}, "
-            f"{row['steps']} steps in {row['seconds']:.0f} s",
-            flush=True,
-        )
+    todo = [(name, seed) for seed in SEEDS for name in CASES if (name, seed) not in done]
+    with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
+        jobs = [pool.submit(measure, *each) for each in todo]
+        for job in as_completed(jobs):
+            keep(kept, job.result())
+
+
+def keep(kept, row):
+    kept["rows"] = sorted([*kept["rows"], row], key=order)
+    text = json.dumps(kept, indent=1)
+    write_whole(RESULTS, lambda partial: partial.write_text(text))
+    print(
+        f"{row['name']}, seed {row['seed']}: {row['accuracy']:.3f}, bound {row['bound']:.3f}, "
+        f"{row['steps']} steps in {row['seconds']:.0f} s",
+        flush=True,
+    )
+
+
+def order(row):
+    return list(CASES).index(row["name"]), row["seed"]
 
 
 if __name__ == "__main__":
