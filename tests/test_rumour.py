@@ -10,6 +10,7 @@ from minimaxvit.seeing.rumour import (
     COLOURS,
     Neighbours,
     Shifted,
+    accuracy,
     begin,
     bound,
     heard,
@@ -67,6 +68,13 @@ def test_block_then_grid_reaches_all_and_either_twice_does_not():
         ]
     }
     assert list(counts.values()) == [256, 256, 16, 16]
+
+
+def test_whoever_always_names_one_colour_is_right_once_in_four():
+    def stubborn(maps):
+        return torch.eye(COLOURS)[1].view(1, -1, 1, 1).expand(len(maps), -1, 8, 8)
+
+    assert accuracy(stubborn, 8, rumours=400) == 0.25
 
 
 def test_the_bound_is_knowing_or_guessing():
