@@ -113,10 +113,10 @@ def question(soup):
 
 
 def reading_time(soup):
-    """What stands behind "Time:" in the lesson's head, up to the first semicolon."""
+    """What stands behind "Time:" in the lesson's head, up to the first comma or semicolon."""
     items = (item.get_text() for item in soup.select("li"))
     told = next((text for text in items if text.startswith("Time:")), "")
-    return told.removeprefix("Time:").split(";")[0].strip(" .")
+    return re.split("[,;]", told.removeprefix("Time:"))[0].strip(" .")
 
 
 def first_picture(soup):
