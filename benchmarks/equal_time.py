@@ -83,13 +83,12 @@ OF_THE_PAPER = {
     "stem": Stem,
     "parts": ((MBConv, *MAX_SA), (MBConv, BlockAttention)),
 }
-CONVOLUTIONS = swapped(BlockAttention=None, GridAttention=None)
 # All with the stem, the head and the widths of compact, but for the ViT.
 NETWORKS = {
     "MaxViT (compact)": COMPACT,
     "block attention only": replace(COMPACT, **swapped(GridAttention=BlockAttention)),
     "grid attention only": replace(COMPACT, **swapped(BlockAttention=GridAttention)),
-    "convolutions only": replace(COMPACT, **CONVOLUTIONS),
+    "convolutions only": replace(COMPACT, **swapped(BlockAttention=None, GridAttention=None)),
     "ResNet": replace(COMPACT, parts=3 * (2 * (Residual,),)),
     # Six layers of attention over all of an 8 x 8 map.
     "ViT": MaxViTConfig((6,), (96,), 64, 8, ((BlockAttention,),), 2, 0.0, 10),

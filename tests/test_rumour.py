@@ -97,3 +97,17 @@ def test_a_run_can_be_repeated_to_the_last_bit():
     one, other = (spread_rumour([BlockAttention], 4, 2, steps=3, seed=5) for _ in range(2))
     for some, others in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(some, others)
+
+
+def test_a_run_leaves_the_callers_chances_alone():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    spread_rumour([BlockAttention], 4, 2, steps=1)
+    reached([BlockAttention], 4, 2, 0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_an_odd_window_cannot_be_shifted_by_half():
+    with pytest.raises(ValueError, match="even side to be halved, got 3"):
+        Shifted(32, 3)

@@ -14,17 +14,21 @@ from ..training import rate
 COLOURS = 4
 CHANNELS = 32
 NOISE = 0.5  # the deviation of the grey that every token carries
+HIGHEST_RATE = 3e-3  # of learning
 
 
 class Shifted(nn.Module):
     """Block attention whose windows are moved by half a window, as Swin moves them.
 
     A frame of zeros around the map stands for Swin's roll and mask: it has nothing to tell.
-    Shapes: (b, c, h, w) -> (b, c, h, w). Source: Liu et al. 2021, "Swin Transformer", section 3.2.
+    Shapes: (b, c, h, w) -> (b, c, h, w). ValueError for an odd window, which has no half. Source:
+    Liu et al. 2021, "Swin Transformer", section 3.2.
     """
 
     def __init__(self, channels, window):
         super().__init__()
+        if window % 2:
+            raise ValueError(f"shifted windows need an even side to be halved, got {window}")
         self.half = window // 2
         self.attention = BlockAttention(channels, window)
 
@@ -61,6 +65,13 @@ class Listeners(nn.Module):
         return self.name(self.layers(self.embed(maps)))
 
 
+def fresh(layers, window, seed):
+    """Build `Listeners` from a seed; whoever calls keeps the chances they had."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Listeners(layers, window)
+
+
 def begin(colours, places, side, generator):
     """Draw maps of grey noise in which the token at each place carries its colour.
 
@@ -73,14 +84,13 @@ def begin(colours, places, side, generator):
     return maps.unflatten(2, (side, side))
 
 
-def spread_rumour(layers, side, window, steps, seed=0, batch=64, highest=3e-3):
+def spread_rumour(layers, side, window, steps, seed=0, batch=64):
     """Train `Listeners` on maps of side x side, each with a rumour of its own; give them back."""
-    torch.manual_seed(seed)
-    listeners = Listeners(layers, window)
+    listeners = fresh(layers, window, seed)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(listeners.parameters(), fused=True)
     for step in range(steps):
-        optimiser.param_groups[0]["lr"] = highest * rate(step, steps, warm_up=0.1)
+        optimiser.param_groups[0]["lr"] = HIGHEST_RATE * rate(step, steps, warm_up=0.1)
         colours = torch.randint(COLOURS, (batch,), generator=generator)
         places = torch.randint(side * side, (batch,), generator=generator)
         logits = listeners(begin(colours, places, side, generator))  # (b, COLOURS, h, w)
@@ -121,9 +131,9 @@ def reached(layers, side, window, place):
     A fresh network in float64; the derivative of what a token says by what stands at `place` is
     exactly zero if nothing leads there.
     """
-    torch.manual_seed(0)
-    listeners = Listeners(layers, window).double().eval()
-    maps = torch.randn(1, 1 + COLOURS, side, side, dtype=torch.float64)
+    listeners = fresh(layers, window, seed=0).double().eval()
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(1, 1 + COLOURS, side, side, generator=generator, dtype=torch.float64)
     whisper = torch.zeros_like(maps).flatten(2)
     whisper[..., place] = 1
     _, change = torch.func.jvp(listeners, (maps,), (whisper.view_as(maps),))
