@@ -7,8 +7,24 @@ import pytest
 import torch
 from einops import rearrange
 
-from minimaxvit import block_partition, block_reverse, exercises, grid_partition
-from minimaxvit.exercises import PASTE_GRID, Exercise, check, hint
+from minimaxvit import (
+    block_partition,
+    block_reverse,
+    exercises,
+    grid_partition,
+    relative_position_index,
+)
+from minimaxvit.exercises import (
+    GRID_LAYER,
+    PASTE_GRID,
+    READ_BIAS,
+    RELATIVE_INDEX,
+    STAGE_SIDES,
+    WINDOW_COST,
+    Exercise,
+    check,
+    hint,
+)
 from minimaxvit.exercises.checking import verdict
 
 EXERCISES = {name: e for name, e in vars(exercises).items() if isinstance(e, Exercise)}
@@ -91,6 +107,37 @@ def test_a_working_answer_of_another_make_is_right():
         return x
 
     assert verdict(PASTE_GRID, by_slices).startswith("Right")
+
+
+@pytest.mark.parametrize(
+    "exercise, answer, complaint",
+    [
+        (RELATIVE_INDEX, lambda p: relative_position_index(p).int(), "indices must be `long`."),
+        (RELATIVE_INDEX, lambda p: relative_position_index(p).float(), "indices must be `long`."),
+        (
+            READ_BIAS,
+            lambda table, window: READ_BIAS.truth(table.detach(), window),
+            "the tables get no gradient: keep them part of the computation, or they never learn.",
+        ),
+        (
+            WINDOW_COST,
+            lambda *sizes: WINDOW_COST.truth(*sizes).double(),
+            "counts must be integers, no floats.",
+        ),
+        (
+            STAGE_SIDES,
+            lambda *sizes: STAGE_SIDES.truth(*sizes).double(),
+            "counts must be integers, no floats.",
+        ),
+    ],
+)
+def test_right_numbers_may_not_be_enough(exercise, answer, complaint):
+    assert verdict(exercise, answer) == f"Not yet: right numbers, but {complaint}"
+
+
+def test_a_function_is_called_by_its_name_and_not_by_its_address():
+    said = verdict(GRID_LAYER, lambda x, grid, norm, attend, think: x)
+    assert "called with x of shape (2, 4, 8, 3), grid=2, norm, attend, think, it got" in said
 
 
 def test_an_answer_that_is_right_on_square_maps_only_is_not_right():

@@ -39,7 +39,11 @@ def test_footprints_are_drawn_with_titles_and_a_sentence():
     sizes = torch.zeros(4, 4)
     sizes[1, :3] = 0.5
     figure, sentence = draw_footprints([("one", (1, 1), sizes), ("all", (0, 0), sizes + 1)], "Far")
-    assert [axes.get_title() for axes in figure.axes] == ["one: 3 of 16", "all: 16 of 16"]
+    assert [axes.get_title() for axes in figure.axes] == [
+        "one\n3 of 16 tokens",
+        "all\n16 of 16 tokens",
+    ]
+    assert figure.axes[0].get_xlabel() == "column" and figure.axes[0].get_ylabel() == "row"
     assert figure.get_suptitle().startswith("Far")
     assert sentence == "Far. Tokens seen: one: 3 of 16; all: 16 of 16."
     (drawn,) = figure.axes[0].images

@@ -134,7 +134,7 @@ def scale(model):
     for layer in parts(model, MAX_SA):
         width, c = layer.attention.head_width, layer.attention.query.in_features
         ours = RelativeAttention(c, layer.window, width).double()
-        ours.load_state_dict(layer.attention.state_dict(), strict=False)
+        ours.load_state_dict(layer.attention.state_dict())
         ours.bias = layer.attention.bias.double()
         x = 20 * noise(1, 2, 16, c)  # large, for fresh scores are nearly nil
         yield torch.allclose(ours(x), layer.attention.double()(x))
@@ -252,6 +252,14 @@ def test_its_parameters_are_off_by_the_tables_of_too_many_heads_alone():
     assert count(build(None)) - count(MaxViT(PLANTED_CONFIG)) == too_many
 
 
+def test_print_shows_no_bug_but_the_one_that_is_a_setting():
+    model, ours = build(None), MaxViT(PLANTED_CONFIG)
+    assert "momentum=0.99" in repr(model)
+    assert repr(model).replace("momentum=0.99", "momentum=0.01") == repr(ours)
+    classes = [[type(part) for part in network.modules()] for network in (model, ours)]
+    assert classes[0] == classes[1]
+
+
 def test_found_counts_what_is_right_and_names_only_what_is_wrong(capsys):
     found()
     assert capsys.readouterr().out.startswith("Not attempted yet")
@@ -262,6 +270,19 @@ def test_found_counts_what_is_right_and_names_only_what_is_wrong(capsys):
         "2 of the 8 found.\nNot in this network: gelu, scale."
     )
     assert verdict(("gelu",)) == "0 of the 8 found.\nNot in this network: gelu."
+
+
+def test_found_counts_the_innocent_who_were_accused(capsys, monkeypatch):
+    monkeypatch.setattr("minimaxvit.exercises.planted.ACCUSED", set())
+    found("grid", "gird")
+    assert "accused" not in capsys.readouterr().out
+    found("grid", "gelu", "scale")
+    said = "You have accused 2 of the 5 innocent suspects so far.\n"
+    assert capsys.readouterr().out.endswith(f"Not in this network: gelu, scale.\n{said}")
+    found("gelu", *PLANTED)
+    assert capsys.readouterr().out.endswith(f"Not in this network: gelu.\n{said}")
+    found(*PLANTED)
+    assert capsys.readouterr().out == f"Right: these are all 8.\n{said}"
 
 
 def test_found_says_right_only_if_nothing_else_was_named():

@@ -155,6 +155,18 @@ def test_reach_is_drawn_on_one_scale_with_titles_and_a_sentence():
     assert "4 paths each" in sentence and "1 path each" in sentence
 
 
+def test_reach_frames_the_tokens_of_a_lattice():
+    groups = group_map(grid_partition, 8, 8, 4)
+    lattice = groups == groups[1, 2]
+    panels = [("one", (1, 2), count_paths(PAIR, 8, 8, 4, (1, 2)))]
+    plain, marked = (draw_reach(panels, *more)[0] for more in [(), ([lattice],)])
+    thick, thin = plain.axes[0].patches, marked.axes[0].patches[:-1]  # the last frames the query
+    assert [frame.get_xy() for frame in thick] == [(1.5, 0.5)]
+    corners = [(column - 0.5, row - 0.5) for row, column in np.argwhere(lattice)]
+    assert [frame.get_xy() for frame in thin] == corners
+    assert "lattice" in marked.get_suptitle() and "lattice" not in plain.get_suptitle()
+
+
 def test_show_gives_the_picture_its_sentence_and_prints_it(monkeypatch, capsys):
     shown = []
     monkeypatch.setattr("IPython.display.display", shown.append)
@@ -270,8 +282,14 @@ def test_offsets_are_drawn_with_every_number_the_frame_and_its_place():
     assert left.get_xlabel() == "offset right" and right.get_xlabel() == "column"
     assert [tick.get_text() for tick in left.get_yticklabels()] == ["-1", "0", "1"]
     assert left.patches[0].get_xy() == (1.5, 0.5)  # offset 0, 1: the middle row, the last column
-    assert sentence.startswith("Table: 5 in the frame at 0, 1; smallest -8.2, largest 7 at 1, 0")
-    assert "Window: 4 in the frame at 1, 1" in sentence
+    assert sentence.startswith("Two panels. Table: 5 in the frame at 0, 1; smallest -8.2, ")
+    assert "largest 7 at 1, 0. Window: 4 in the frame at 1, 1" in sentence
+
+
+def test_offsets_may_have_a_scale_for_each_panel():
+    panels = [("One", torch.eye(2), 0, (0, 0)), ("Two", 5 * torch.eye(2), 0, (0, 0))]
+    figure, _ = draw_offsets("Two panels", panels, shared=False)
+    assert [axes.images[0].get_clim() for axes in figure.axes] == [(0, 1), (0, 5)]
 
 
 def test_growth_is_a_labelled_line_a_layer_told_at_both_ends():
@@ -280,6 +298,7 @@ def test_growth_is_a_labelled_line_a_layer_told_at_both_ends():
     axes = figure.axes[0]
     assert [list(line.get_ydata()) for line in axes.lines] == list(curves.values())
     assert axes.get_xscale() == axes.get_yscale() == "log"
+    assert all("log scale" in label for label in (axes.get_xlabel(), axes.get_ylabel()))
     assert [text.get_text() for text in axes.texts] == list(curves)
     lifts = [text.xyann[1] for text in axes.texts]
     assert lifts == [0, 5, -5], "labels of lines that end close together move apart"

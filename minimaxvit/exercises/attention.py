@@ -120,8 +120,28 @@ ATTEND = Exercise(
             "you scaled by the width of all heads together; it is that of one head.",
         ),
         (
+            scaled_by(lambda q: len(q) ** -0.5),
+            "len(query) was the width when query was one row; here it is b: use query.shape[-1].",
+        ),
+        (
+            scaled_by(lambda q: q.shape[-2] ** -0.5),
+            "you divided by the root of t, the number of tokens; it is d, the width of a head.",
+        ),
+        (
+            scaled_by(lambda q: 32**-0.5),
+            "you took 32 for the width; these heads have others: use query.shape[-1].",
+        ),
+        (
             scaled_by(root, axis=-2),
             "softmax runs over the keys, the last axis: each query's shares sum to 1.",
+        ),
+        (
+            scaled_by(root, axis=1),
+            "scores are (b, heads, t, t), and axis 1 is the heads; softmax runs over the last.",
+        ),
+        (
+            scaled_by(root, axis=0),
+            "scores are (b, heads, t, t), and axis 0 is the batch; softmax runs over the last.",
         ),
         (without_softmax, "the softmax is missing: shares must be positive and sum to 1."),
         (scaled_after, "scale the scores before the softmax, not the shares after it."),

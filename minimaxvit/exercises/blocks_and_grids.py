@@ -31,6 +31,7 @@ def paste_by(pattern):
 
 token_columns = paste_by("b (n1 n2) (g2 g1) c -> b (g1 n1) (g2 n2) c")
 group_columns = paste_by("b (n2 n1) (g1 g2) c -> b (g1 n1) (g2 n2) c")
+all_columns = paste_by("b (n2 n1) (g2 g1) c -> b (g1 n1) (g2 n2) c")
 rows_for_columns = paste_by("b (n1 n2) (g1 g2) c -> b (g2 n2) (g1 n1) c")
 
 
@@ -57,6 +58,10 @@ PASTE_GRID = Exercise(
         (cut_again, "you cut once more: that is the partition's own line, not its way back."),
         (token_columns, "you read the tokens of a group column by column; they come row by row."),
         (group_columns, "you read the groups column by column; they come row by row."),
+        (
+            all_columns,
+            "you read groups, and the tokens in them, column by column; both come row by row.",
+        ),
         (rows_for_columns, "rows and columns have changed places: (g1 n1) are the map's rows."),
         (
             side_for_stride,
@@ -109,8 +114,16 @@ def rows_step_wrong(row, column, h, w, grid):
     return row % (h // grid) * (h // grid) + column % (w // grid)
 
 
+def rows_of_cells(row, column, h, w, grid):
+    return row % (h // grid) * grid + column % (w // grid)
+
+
 def group_by_columns(row, column, h, w, grid):
     return column % (w // grid) * (h // grid) + row % (h // grid)
+
+
+def slow_columns(row, column, h, w, grid):
+    return column % (w // grid) * (w // grid) + row % (h // grid)
 
 
 def sides_swapped(row, column, h, w, grid):
@@ -125,7 +138,9 @@ GROUP_OF = Exercise(
         (cell_of, "that is the cell a token is in; its group is its place *within* the cell."),
         (by_the_side, "a cell is h // grid by w // grid tokens; you took `grid` for its side."),
         (rows_step_wrong, "it works on square maps only: a row of groups has w // grid of them."),
+        (rows_of_cells, "a row of groups has w // grid of them, not `grid`."),
         (group_by_columns, "you number the groups column by column; they come row by row."),
+        (slow_columns, "the column is your slow digit; groups come row by row, so the row is."),
         (sides_swapped, "rows and columns have changed places: cells are h // grid tokens high."),
     ),
     hints=(

@@ -18,12 +18,15 @@ class Exercise:
     `truth` takes the arguments that the answer takes; `cases()` lists tuples of such arguments, of
     several sizes and random values, new tensors at each call; `mistakes` are pairs of a function
     that makes the mistake and a sentence that names it; `hints` go from a nudge to nearly the line.
+    `demands` are pairs of a test and a sentence, on what right numbers must be besides right: the
+    test takes one result, and where it fails the sentence is said.
     """
 
     truth: Callable
     cases: Callable
     mistakes: tuple
     hints: tuple
+    demands: tuple = ()
 
 
 def check(exercise, answer):
@@ -44,6 +47,9 @@ def verdict(exercise, answer):
     if all(result is ... for result in given):
         return "Not attempted yet: replace the ... and run this cell again."
     if _agree(given, expected):
+        for met, sentence in exercise.demands:
+            if not all(map(met, given)):
+                return f"Not yet: right numbers, but {sentence}"
         return f"Right, in all {len(expected)} cases."
     works = any(isinstance(result, torch.Tensor) for result in given)  # else its error says more
     for mistake, sentence in exercise.mistakes:
@@ -95,4 +101,4 @@ def _differs(got, wanted):
 def _describe(name, argument):
     if isinstance(argument, torch.Tensor):
         return f"{name} of shape {tuple(argument.shape)}"
-    return f"{name}={argument}"
+    return name if callable(argument) else f"{name}={argument}"  # a function prints its address

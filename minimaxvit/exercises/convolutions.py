@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 
+from ..mbconv import gelu
 from .checking import Exercise
 
 
@@ -29,6 +30,10 @@ def excited(x, pooled, squeeze, excite, activate=F.silu, gate=torch.sigmoid):
 
 def with_activation(activate):
     return lambda x, squeeze, excite: excited(x, x.mean((2, 3)), squeeze, excite, activate)
+
+
+def summed(x, squeeze, excite):
+    return excited(x, x.sum((2, 3)), squeeze, excite)
 
 
 def without_sigmoid(x, squeeze, excite):
@@ -67,9 +72,11 @@ SQUEEZE_EXCITE = Exercise(
     mistakes=(
         (with_activation(F.relu), "MaxViT squeezes with SiLU, not ReLU."),
         (with_activation(F.gelu), "MaxViT squeezes with SiLU here, though GELU stands elsewhere."),
+        (with_activation(gelu), "MaxViT squeezes with SiLU here, though GELU stands elsewhere."),
         (with_activation(lambda y: y), "there is no SiLU between squeeze and excite."),
         (without_sigmoid, "the sigmoid is missing: weights must lie between 0 and 1."),
         (with_softmax, "a softmax makes channels compete; each has a sigmoid of its own."),
+        (summed, "squeeze by the mean over the map, not by the sum."),
         (largest_value, "squeeze by the mean over the map, not by its largest value."),
         (pooled_over_the_batch, "you pooled over the batch too: a picture must not see others."),
         (place_by_place, "you forgot to pool: the weights come from the mean over the whole map."),
@@ -115,7 +122,7 @@ STRIDED = Exercise(
     truth=strided,
     cases=even_and_odd,
     mistakes=(
-        (padded_by(1, 1, 1, 1), "padding=1 puts a zero on both sides: even maps shift by a pixel."),
+        (padded_by(1, 1, 1, 1), "the zero of an even side belongs after its end, never before it."),
         (padded_by(1, 0, 1, 0), "you padded before the map; 'SAME' puts the one zero after it."),
         (padded_by(0, 1, 0, 1), "right for even sides; an odd side needs a zero on both."),
         (padded_by(0, 0, 0, 0), "without padding the last row and column are lost."),
@@ -166,20 +173,36 @@ def one_tap(c, width, expansion):
     return mbconv_weights(c, width, expansion) - 8 * expansion * width
 
 
+def with_shortcut(c, width, expansion):
+    return mbconv_weights(c, width, expansion) + (c * width if c != width else 0)
+
+
+def with_biases(c, width, expansion):
+    return mbconv_weights(c, width, expansion) + width // 4 + expansion * width + width
+
+
+def quarter_of_the_input(c, width, expansion):
+    inner = expansion * width
+    return torch.tensor(c * inner + 9 * inner + 2 * inner * (c // 4) + inner * width)
+
+
 MBCONV_WEIGHTS = Exercise(
     truth=mbconv_weights,
     cases=widths,
     mistakes=(
-        (expanded_from_the_input, "the inner width is expansion times the *output* width."),
+        (expanded_from_the_input, "inside are expansion times the *output's* channels, `width`."),
         (dense, "the 3x3 convolution is depthwise: a kernel of 9 for each channel, no more."),
-        (quarter_of_the_inner_width, "the squeeze is a quarter of the output width, not of inner."),
-        (without_excite, "squeeze-excitation has two layers: to a quarter, and back to inner."),
-        (without_squeeze_excitation, "squeeze-excitation is missing: two layers more."),
+        (quarter_of_the_inner_width, "squeeze to a quarter of `width`, not of the wider inside."),
+        (without_excite, "squeeze-excitation has two matrices: down to few, and back up."),
+        (without_squeeze_excitation, "squeeze-excitation is missing: two matrices more."),
         (one_tap, "a depthwise kernel has 3 x 3 weights a channel."),
+        (with_shortcut, "leave out the shortcut's convolution: only the branch is asked for."),
+        (with_biases, "leave out the biases: of squeeze, excite and shrink."),
+        (quarter_of_the_input, "squeeze to a quarter of the *output's* channels, not of `c`."),
     ),
     hints=(
         "go through it in order: expand, depthwise, squeeze, excite, shrink.",
-        "inner = expansion * width; expand has c * inner weights, depthwise 9 * inner.",
+        "inner = expansion * width channels inside: expand has c * inner, depthwise 9 * inner.",
         "c * inner + 9 * inner + 2 * inner * (width // 4) + inner * width",
     ),
 )

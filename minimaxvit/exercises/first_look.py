@@ -4,9 +4,11 @@ import torch
 
 from .checking import Exercise
 
+INTEGERS = ((lambda counts: not counts.is_floating_point(), "counts must be integers, no floats."),)
+
 
 def window_cost(h, w, c, window):
-    """Multiply-adds of attention in windows: four projections, and two products of pairs."""
+    """Multiply-adds of attention in windows: four linear layers, and two products of pairs."""
     tokens, t = h * w, window * window
     return torch.tensor(4 * tokens * c * c + 2 * tokens * t * c)
 
@@ -43,21 +45,37 @@ def counted_twice(h, w, c, window):
     return 2 * window_cost(h, w, c, window)
 
 
+def with_feed_forward(h, w, c, window):
+    return window_cost(h, w, c, window) + 8 * h * w * c * c
+
+
+def one_token(h, w, c, window):
+    return window_cost(1, 1, c, window)
+
+
+def one_window(h, w, c, window):
+    return window_cost(window, window, c, window)
+
+
 WINDOW_COST = Exercise(
     truth=window_cost,
     cases=maps,
     mistakes=(
         (everyone_meets, "every token meets the whole map: in a window it meets window * window."),
-        (products_alone, "the projections are missing: query, key, value and output, c * c each."),
-        (projections_alone, "the products of pairs are missing: scores, and gathering the values."),
-        (one_product, "there are two products of pairs: queries by keys, and shares by values."),
-        (three_projections, "there are four projections: after the values comes the output."),
+        (products_alone, "the four linear layers are missing: c * c each."),
+        (projections_alone, "the pairs are missing: comparing, and summing over the group."),
+        (one_product, "each pair costs two products: one to compare, and one for the sum."),
+        (three_projections, "there are four linear layers from c to c, not three."),
         (side_for_tokens, "a window holds window * window tokens, not `window`."),
         (counted_twice, "a multiply-add counts once here, not as two operations."),
+        (with_feed_forward, "you counted the two wider layers too: here, only four, c * c each."),
+        (one_token, "this is the cost of one token; the map has h * w of them."),
+        (one_window, "this is the cost of one window; together they hold h * w tokens."),
     ),
+    demands=INTEGERS,
     hints=(
         "count for one token first; then multiply by the number of tokens, h * w.",
-        "a token is projected four times, c * c each, and meets window * window tokens twice.",
+        "a token goes through four layers, c * c each, and meets window * window tokens twice.",
         "h * w * (4 * c * c + 2 * window * window * c)",
     ),
 )
@@ -112,6 +130,7 @@ STAGE_SIDES = Exercise(
         (quarters, "a stage halves each side; a quarter is left of the *tokens*."),
         (coarsest_first, "the finest map comes first."),
     ),
+    demands=INTEGERS,
     hints=(
         "the stem halves the side, and so does each stage.",
         "-(-side // 2) is half of a side, rounded up.",

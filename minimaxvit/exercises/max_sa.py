@@ -63,6 +63,16 @@ def multiplied(x, grid, norm, attend, think):
     return x * think(norm(x))
 
 
+def first_multiplied(x, grid, norm, attend, think):
+    x = x * grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
+    return x + think(norm(x))
+
+
+def second_multiplied(x, grid, norm, attend, think):
+    x = x + grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
+    return x * think(norm(x))
+
+
 def without_shortcuts(x, grid, norm, attend, think):
     x = grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
     return think(norm(x))
@@ -108,9 +118,14 @@ GRID_LAYER = Exercise(
     truth=grid_layer,
     cases=maps,
     mistakes=(
-        (on_blocks, "your windows interleave no more: that is block attention; cut into a grid."),
+        (on_blocks, "your groups are windows: that is block attention; cut into a grid."),
         (pasted_as_blocks, "you cut a grid and pasted blocks: shapes agree, the map is scrambled."),
-        (multiplied, "a shortcut is added: you wrote * for +, as a public port did."),
+        (multiplied, "a shortcut is added: you wrote * for +, twice."),
+        (first_multiplied, "a shortcut is added: you wrote * for + around the attention."),
+        (
+            second_multiplied,
+            "a shortcut is added: you wrote * for + around the feed-forward, as a public port did.",
+        ),
         (without_shortcuts, "the shortcuts are missing: add what came in, twice."),
         (one_shortcut, "the second shortcut is missing, around the feed-forward."),
         (around_both, "one shortcut spans both; attention and feed-forward have one each."),
@@ -134,7 +149,7 @@ def drop_branch(branch, kept, rate):
 
 
 def branches():
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(9)  # first pictures are kept in a case, not in others
     sizes = ((4, 2, 2, 3, 0.5), (4, 4, 4, 4, 0.2), (6, 1, 3, 2, 0.25))  # b, h, w, c, rate
     return [
         (
@@ -162,6 +177,10 @@ def dropped_for_kept(branch, kept, rate):
     return branch * ~kept.view(-1, 1, 1, 1) / (1 - rate)
 
 
+def none_dropped(branch, kept, rate):
+    return branch / (1 - rate)
+
+
 def all_or_none(branch, kept, rate):
     return branch * kept[0] / (1 - rate)
 
@@ -178,6 +197,7 @@ DROP_BRANCH = Exercise(
         (divided_by_the_rate, "divide by the share that is *kept*, 1 - rate."),
         (multiplied_by_kept, "you multiplied by 1 - rate; to keep the mean, divide."),
         (dropped_for_kept, "you dropped the pictures that `kept` keeps."),
+        (none_dropped, "pictures that are dropped must become zero: use `kept`."),
         (all_or_none, "one coin for the whole batch: each picture has its own."),
         (removed, "the batch got smaller: a dropped branch is zero, so that the shortcut is left."),
     ),

@@ -5,6 +5,7 @@ Spoilers! Whoever wants to find the bugs should read no further: `PLANTED` lists
 
 from functools import partial
 
+import torch.nn.functional as F
 from torch import nn
 
 from ..block import MAX_SA, MAXVIT, GridAttention
@@ -22,8 +23,8 @@ PLANTED_CONFIG = MaxViTConfig(
 SUSPECTS = {
     "drop_windows": (
         "stochastic depth tosses a coin for each window, not for each picture",
-        "in training mode, give an attention layer's `drop` (of the last block, say) ones of shape "
-        "(64, 16, 16, 1): is each picture all kept or all dropped?",
+        "put an attention layer's `drop` (of the last block, say) into training mode and give it "
+        "ones of shape (64, 16, 16, 1): is each picture all kept or all dropped?",
     ),
     "expansion": (
         "MBConv does not widen inside",
@@ -52,13 +53,15 @@ SUSPECTS = {
         "how many heads has a bias table, (heads, 2p-1, 2p-1)? How many should it have?",
     ),
     "height": (
-        "windows are counted from the height alone",
+        "the number of windows across is computed from the height",
         "give the network a picture that is not square.",
     ),
     "mirrored": (
         "the bias is read at query minus key, not at key minus query",
-        "in a new network, where bias is the `bias` part of an attention, compare bias() with "
-        "bias.table.flatten(1)[:, relative_position_index(4)], and with the transpose of that.",
+        "where bias is the `bias` part of an attention, compare bias() with "
+        "bias.table.flatten(1)[:, relative_position_index(4)], and with that in which the last two "
+        "axes are swapped (.mT). Use a new network, not a randomised one: a bias that was read "
+        "once no longer follows its table.",
     ),
     "momentum": (
         "batch norm's running averages take 99 % of every new batch, not 1 %",
@@ -72,15 +75,17 @@ SUSPECTS = {
     ),
     "scale": (
         "scores are scaled by the width of the model, not by that of a head",
-        "build a RelativeAttention with the same head_width, load the same weights with "
-        "strict=False, give it the suspect's own `bias` part, and compare in float64; make the map "
-        "large, for the scores of a new network are almost 0.",
+        "build a RelativeAttention with the suspect's head_width, load the suspect's weights, give "
+        "it the suspect's own `bias` part, and compare in float64; make the tokens large, for the "
+        "scores of a new network are almost 0.",
     ),
     "times": (
         "a residual of the attention layers multiplies where it should add",
         "set all parameters of a layer to zero, in a copy: is it now the identity?",
     ),
 }
+
+ACCUSED = set()  # the innocent suspects that `found` was given since this module was imported
 
 
 def planted(names=None):
@@ -98,8 +103,15 @@ def clue(name):
 
 
 def found(*names):
-    """Print how many of the planted bugs are among the names, and which names are wrong."""
+    """Print how many of the planted bugs are among the names, and which names are wrong.
+
+    Innocent suspects are counted from call to call, so that a guess costs more than a test.
+    """
     print(verdict(names))
+    ACCUSED.update(name for name in names if name in SUSPECTS and name not in PLANTED)
+    if ACCUSED:
+        innocent = len(SUSPECTS) - len(PLANTED)
+        print(f"You have accused {len(ACCUSED)} of the {innocent} innocent suspects so far.")
 
 
 def verdict(names):
@@ -124,6 +136,9 @@ def _parts(model, kind):
     return [part for part in model.modules() if isinstance(part, kind)]
 
 
+# A bug changes what a part does and not its class, so that `print` shows none but a setting.
+
+
 # ChristophReich1996/MaxViT, after the paper's "attention head size 32".
 def _heads(model):
     for layer in _parts(model, MAX_SA):
@@ -132,21 +147,15 @@ def _heads(model):
         attention.bias = RelativePositionBias(32, layer.window)
 
 
-class GatheredOnce(RelativePositionBias):
-    """Reads its table when it is built; what the table learns later it never hears of."""
-
-    def __init__(self, heads, window):
-        super().__init__(heads, window)
-        self.register_buffer("read", super().forward().detach(), persistent=False)
-
-    def forward(self):
-        return self.read
-
-
 # Reported of google-research/maxvit itself, in its issue 7.
 def _gathered(model):
+    def forward(bias):
+        return bias.read
+
     for layer in _parts(model, MAX_SA):
-        layer.attention.bias = GatheredOnce(len(layer.attention.bias.table), layer.window)
+        bias = layer.attention.bias
+        bias.register_buffer("read", bias().detach(), persistent=False)
+        bias.forward = partial(forward, bias)
 
 
 # ChristophReich1996/MaxViT issue 2, which an author of the paper opened.
@@ -176,23 +185,15 @@ def _times(model):
         layer.forward = partial(forward, layer)
 
 
-class DropWindows(StochasticDepth):
-    """Drops windows of a map, as if each were a picture."""
-
-    def __init__(self, rate, window):
-        super().__init__(rate)
-        self.window = window
-
-    def forward(self, x):
-        windows = block_partition(x, self.window)  # (b, h, w, c) -> (b, n, t, c)
-        dropped = super().forward(windows.flatten(0, 1)[:, None])  # ((b n), 1, t, c)
-        return block_reverse(dropped.view_as(windows), self.window, *x.shape[1:3])
-
-
 # ChristophReich1996/MaxViT, where windows stood in the batch axis.
 def _drop_windows(model):
+    def forward(drop, window, x):
+        windows = block_partition(x, window)  # (b, h, w, c) -> (b, n, t, c)
+        dropped = StochasticDepth.forward(drop, windows.flatten(0, 1)[:, None])  # ((b n), 1, t, c)
+        return block_reverse(dropped.view_as(windows), window, *x.shape[1:3])
+
     for layer in _parts(model, MAX_SA):
-        layer.drop = DropWindows(layer.drop.rate, layer.window)
+        layer.drop.forward = partial(forward, layer.drop, layer.window)
 
 
 # torchvision, until its pull request 8312: Keras counts momentum from the other end.
@@ -203,9 +204,12 @@ def _momentum(model):
 
 # torchvision, lucidrains/vit-pytorch, ChristophReich1996/MaxViT and timm's maxvit_*_rw_*.
 def _padding(model):
+    def forward(conv, x):
+        return nn.Conv2d.forward(conv, F.pad(x, (1, 1, 1, 1)))
+
     for conv in _parts(model, Conv3x3):
-        conv.padding = 1, 1
-        conv.forward = partial(nn.Conv2d.forward, conv)
+        if conv.stride == (2, 2):
+            conv.forward = partial(forward, conv)
 
 
 PLANTED = {

@@ -71,6 +71,7 @@ RELATIVE_INDEX = Exercise(
         ),
         (distances, "left and right must differ: an offset has a sign, so take no abs."),
     ),
+    demands=((lambda index: index.dtype == torch.long, "indices must be `long`."),),
     hints=(
         "first the row and the column of each token: torch.arange(t) // window, and % window.",
         "down = row[None, :] - row[:, None] is (t, t), key minus query; so is right.",
@@ -86,10 +87,10 @@ def read_bias(table, window):
 
 def tables():
     generator = torch.Generator().manual_seed(0)
-    sizes = ((1, 2), (2, 3), (4, 4))  # heads, window
+    sizes = ((1, 2, 3), (2, 3, 5), (4, 4, 7))  # heads, window, a side of the table
     return [
-        (torch.randn(heads, 2 * window - 1, 2 * window - 1, generator=generator), window)
-        for heads, window in sizes
+        (torch.randn(heads, side, side, generator=generator, requires_grad=True), window)
+        for heads, window, side in sizes
     ]
 
 
@@ -121,9 +122,15 @@ READ_BIAS = Exercise(
         (one_head, "every head reads the first head's table; each has its own."),
         (heads_last, "heads come first: (heads, t, t), as the scores have them."),
     ),
+    demands=(
+        (
+            lambda bias: bias.requires_grad,
+            "the tables get no gradient: keep them part of the computation, or they never learn.",
+        ),
+    ),
     hints=(
         "flatten the two offset axes of the table into one, and the index says where to read.",
-        "table.flatten(1) is (heads, (2p-1) * (2p-1)); the index picks along its last axis.",
+        "table.flatten(1) is (heads, (2 * window - 1) ** 2); the index picks along its last axis.",
         "table.flatten(1)[:, relative_position_index(window)]",
     ),
 )

@@ -47,6 +47,17 @@ def by_linspace(steps, warm_up):
     return torch.cat([rising, torch.linspace(1, 0, steps - warm_up, dtype=torch.float64)])
 
 
+def starts_linspace_at_nothing(steps, warm_up):
+    rising = torch.linspace(0, 1, warm_up, dtype=torch.float64)
+    step = torch.arange(warm_up, steps, dtype=torch.float64)
+    return torch.cat([rising, (steps - step) / (steps - warm_up)])
+
+
+def ends_at_nothing(steps, warm_up):
+    step = torch.arange(steps, dtype=torch.float64)
+    return torch.minimum((step + 1) / warm_up, (steps - 1 - step) / (steps - warm_up))
+
+
 def falls_from_the_start(steps, warm_up):
     step = torch.arange(steps, dtype=torch.float64)
     return torch.minimum((step + 1) / warm_up, (steps - step) / steps)
@@ -65,6 +76,11 @@ SCHEDULE = Exercise(
             "linspace puts 0 at the first step and at the last, so two steps are wasted: the lines "
             "reach 0 one step before the first, and one after the last.",
         ),
+        (
+            starts_linspace_at_nothing,
+            "linspace begins at 0, so the first step is wasted: it has rate 1 / `warm_up`.",
+        ),
+        (ends_at_nothing, "the last step has rate 0, so it is wasted: reach 0 one step later."),
         (product, "you multiplied the two lines, and the peak is above 1; take the lower one."),
         (
             falls_from_the_start,
@@ -122,6 +138,10 @@ def summed(logits, labels, smoothing):
     return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
 
 
+def mean_over_classes(logits, labels, smoothing):
+    return F.cross_entropy(logits, labels, label_smoothing=smoothing) / logits.shape[1]
+
+
 def wrong_sign(logits, labels, smoothing):
     return -F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
@@ -151,6 +171,10 @@ SMOOTHED_LOSS = Exercise(
         ),
         (share_undivided, "every class gets all of `smoothing`: divide it by the classes."),
         (summed, "you summed over the batch; take the mean."),
+        (
+            mean_over_classes,
+            "you took the mean over the classes too; sum them, picture by picture.",
+        ),
         (wrong_sign, "its sign is wrong: log_softmax is negative, and a loss is positive."),
         (across_the_batch, "you took the softmax over the pictures; take it over the classes."),
         (of_probabilities, "you took the softmax twice: cross-entropy already takes it."),

@@ -39,6 +39,14 @@ def the_same_for_all(blocks, rate):
     return torch.full((sum(blocks),), rate, dtype=torch.float64)
 
 
+def falling(blocks, rate):
+    return drop_rates(blocks, rate).flip(0)
+
+
+def one_too_many(blocks, rate):
+    return torch.linspace(0, rate, sum(blocks) + 1, dtype=torch.float64)
+
+
 def one_a_stage(blocks, rate):
     return torch.tensor([rate * i / len(blocks) for i in range(len(blocks))], dtype=torch.float64)
 
@@ -52,6 +60,8 @@ DROP_RATES = Exercise(
         (anew_in_every_stage, "the rates begin anew in every stage; count through the network."),
         (stage_by_stage, "the rates rise by stages; they rise block by block."),
         (the_same_for_all, "every block has the full rate; it rises with depth."),
+        (falling, "the rates fall; the first block has 0, and they rise from there."),
+        (one_too_many, "one rate too many: the block that would have `rate` is not there."),
         (one_a_stage, "give one rate for each block, not for each stage."),
     ),
     hints=(
@@ -109,6 +119,22 @@ def with_gelu(x, norm, hidden, classify):
     return F.gelu(norm(x.mean((2, 3))) @ hidden.T, approximate="tanh") @ classify.T
 
 
+def with_exact_gelu(x, norm, hidden, classify):
+    return F.gelu(norm(x.mean((2, 3))) @ hidden.T) @ classify.T
+
+
+def tanh_twice(x, norm, hidden, classify):
+    return torch.tanh(head(x, norm, hidden, classify))
+
+
+def tanh_last(x, norm, hidden, classify):
+    return torch.tanh(without_tanh(x, norm, hidden, classify))
+
+
+def tanh_before_hidden(x, norm, hidden, classify):
+    return torch.tanh(norm(x.mean((2, 3)))) @ hidden.T @ classify.T
+
+
 def largest(x, norm, hidden, classify):
     return head(x.amax((2, 3), keepdim=True), norm, hidden, classify)
 
@@ -125,11 +151,15 @@ HEAD = Exercise(
     truth=head,
     cases=last_maps,
     mistakes=(
-        (norm_before_pool, "you normed the tokens and pooled then, as a port does; pool first."),
+        (norm_before_pool, "you normed first and pooled afterwards, as a port does; pool first."),
         (without_norm, "the norm is missing, between the pool and the hidden layer."),
         (without_tanh, "the tanh is missing: without it, two linear layers are one."),
         (without_hidden, "the hidden layer and its tanh are missing."),
-        (with_gelu, "the head has a tanh, the only one of the network, not GELU."),
+        (with_gelu, "after the hidden layer comes a plain tanh, not GELU."),
+        (with_exact_gelu, "after the hidden layer comes a plain tanh, not GELU."),
+        (tanh_twice, "only one tanh, after the hidden layer: logits may be any number."),
+        (tanh_last, "the tanh comes after the hidden layer, not after the last one."),
+        (tanh_before_hidden, "the tanh comes after the hidden layer, not before it."),
         (largest, "pool by the mean over the map, not by its largest value."),
         (weights_not_turned, "a layer's weight is (out, in): it is applied by @ hidden.T."),
         (with_softmax, "return logits: the loss takes the softmax itself."),

@@ -42,6 +42,7 @@ def draw_footprints(panels, title):
         seen = np.asarray(sizes) > 0
         axes.imshow(np.ma.masked_equal(seen, 0), cmap="cividis", vmin=0, vmax=2)
         frame(axes, *query)
-        axes.set_title(f"{label}: {seen.sum()} of {seen.size}", fontsize=11)
+        axes.set_title(f"{label}\n{seen.sum()} of {seen.size} tokens", fontsize=11)
+        axes.set(xlabel="column", ylabel="row")
     told = "; ".join(f"{label}: {seen} of {tokens}" for label, seen, tokens in counts)
     return figure, f"{title}. Tokens seen: {told}."

@@ -26,7 +26,8 @@ def draw_growth(sides, curves, title):
         axes.annotate(name, (sides[-1], costs[-1]), place, textcoords="offset points", va="center")
     axes.set_xticks(sides, sides)
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel="side of the picture (pixels)", ylabel="multiply-adds of one layer")
+    axes.set(xlabel="side of the picture (pixels, log scale)")
+    axes.set(ylabel="multiply-adds of one layer (log scale)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9")
     return figure, f"{title}. {_describe(sides, curves)}"

@@ -6,23 +6,23 @@ from matplotlib.figure import Figure
 from .partitions import DPI, frame
 
 
-def draw_offsets(title, panels):
-    """Draw panels of numbers on one shared scale, each with one framed cell.
+def draw_offsets(title, panels, shared=True):
+    """Draw panels of numbers, on one `shared` scale or each on its own, each with a framed cell.
 
     A panel is (label, numbers, first, framed): a text, an array (rows, columns), what its first row
     and column are called (0 for the tokens of a window, 1 - p for the offsets of a table), and the
     framed row and column, called in the same way. Returns the figure and a sentence with numbers.
     """
     panels = [(label, np.asarray(numbers), *rest) for label, numbers, *rest in panels]
-    low = min(numbers.min() for _, numbers, _, _ in panels)
-    high = max(numbers.max() for _, numbers, _, _ in panels)
+    every = np.concatenate([numbers.ravel() for _, numbers, _, _ in panels])
     figure = Figure(figsize=(3.7 * len(panels), 4.1), dpi=DPI, layout="constrained")
     figure.suptitle(title)
     columns = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (label, numbers, first, framed) in zip(columns, panels, strict=True):
-        _draw_numbers(axes, numbers, first, framed, (low, high))
+        scale = every if shared else numbers
+        _draw_numbers(axes, numbers, first, framed, (scale.min(), scale.max()))
         axes.set_title(label, fontsize=11)
-    return figure, ". ".join(_describe(*panel) for panel in panels) + "."
+    return figure, ". ".join([title, *(_describe(*panel) for panel in panels)]) + "."
 
 
 def _draw_numbers(axes, numbers, first, framed, limits):

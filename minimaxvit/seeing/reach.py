@@ -4,6 +4,8 @@ from math import ceil
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from .partitions import DPI, frame, group_map
 
@@ -27,21 +29,33 @@ def count_paths(partitions, h, w, side, query):
     return paths.reshape(h, w)
 
 
-def draw_reach(panels):
+def draw_reach(panels, lattices=()):
     """Draw path counts, one panel each on one shared scale; what is never reached is hatched.
 
-    A panel is (label, query, paths): a text, (row, column) and int (h, w). Returns the figure and a
-    sentence with its numbers.
+    A panel is (label, query, paths): a text, (row, column) and int (h, w). `lattices` has a bool
+    (h, w) for each panel: tokens to mark by a thin frame. Returns the figure and a sentence with
+    its numbers.
     """
     most = max(paths.max() for _, _, paths in panels)
     rows = ceil(len(panels) / 2)
     figure = Figure(figsize=(9.2, 4.8 * rows), dpi=DPI, layout="constrained")
-    figure.suptitle("A token's paths to the framed query, counted where it fits; hatched: none")
+    title = "Paths from each token to the framed query (numbers where they fit); hatched: no path"
+    figure.suptitle(title + "\nThin frames: the query's lattice" * bool(lattices))
     for place, (label, query, paths) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, 2, place)
+        if lattices:
+            _mark(axes, lattices[place - 1])
         _draw_paths(axes, query, paths, most)
-        axes.set_title(f"{label}: {_summary(paths)}", fontsize=11)
+        axes.set_title(f"{label}: {_summary(paths)}", fontsize=10)
+        axes.set(xlabel="column", ylabel="row")
     return figure, "; ".join(f"{label}: {_summary(paths)}" for label, _, paths in panels) + "."
+
+
+def _mark(axes, tokens):
+    edge = withStroke(linewidth=2.5, foreground="white")
+    for row, column in np.argwhere(tokens):
+        corner = column - 0.5, row - 0.5
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, linewidth=0.8, path_effects=[edge]))
 
 
 def _draw_paths(axes, query, paths, most):

@@ -14,7 +14,7 @@ def draw_scales(widths, largest, keys):
     among which the shares are dealt out. Returns the figure and a sentence with its numbers.
     """
     figure = Figure(figsize=(6.8, 4.2), dpi=DPI, layout="constrained")
-    figure.suptitle("Only the square root keeps the shares as they are when heads get wider")
+    figure.suptitle("Only the square root keeps the shares steady as queries and keys get wider")
     axes = figure.subplots()
     for style, (scale, shares) in zip(STYLES, largest.items(), strict=True):
         axes.plot(widths, shares, style, color="0.2", label=scale)
