@@ -66,6 +66,7 @@ def execute(path):
         timeout=3600,
         coalesce_streams=True,
         resources=beside(path),
+        extra_arguments=["--log-level=ERROR"],  # each kernel would warn of its port
     )
     # A backend set outside would keep the kernel from showing its pictures.
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
