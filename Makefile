@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 lessons: $(READY)  ## train compact for two minutes, execute the lessons, write build/lessons/
-	$(RUN)/minimaxvit train --data $(DATA) --steps 300 --out build/run-$(DATA)
+	$(RUN)/minimaxvit train --data $(DATA) --steps 200 --out build/run-$(DATA)
 	$(RUN)/python notebooks/render.py --run build/run-$(DATA) --out build/lessons
 	@echo "Open build/lessons/index.html"
 

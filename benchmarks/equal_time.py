@@ -4,7 +4,9 @@
     python benchmarks/equal_time.py tricks --seconds 150 --seeds 0
 
 `networks` is measured on CIFAR-10's test pictures; `tricks`, by which to choose a recipe, on 5,000
-training pictures held out. Rows already in benchmarks/results/ are not measured again.
+training pictures held out. First it measures how long a step of each takes, interleaved on a quiet
+core, and so how many steps fit; what runs beside it later changes nothing. Rows already in
+benchmarks/results/ are not measured again.
 """
 
 import argparse
@@ -16,9 +18,12 @@ import statistics
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 
 import torch
 from torch import nn
@@ -81,15 +86,16 @@ OF_THE_PAPER = {
     "widths": (64, 128),
     "stem_width": 64,
     "stem": Stem,
+    "expansion": 2,
     "parts": ((MBConv, *MAX_SA), (MBConv, BlockAttention)),
 }
-# All with the stem, the head and the widths of compact, but for the ViT.
+# All with the stem and the head of compact, but for the ViT, and at most as many weights.
 NETWORKS = {
     "MaxViT (compact)": COMPACT,
     "block attention only": replace(COMPACT, **swapped(GridAttention=BlockAttention)),
     "grid attention only": replace(COMPACT, **swapped(BlockAttention=GridAttention)),
     "convolutions only": replace(COMPACT, **swapped(BlockAttention=None, GridAttention=None)),
-    "ResNet": replace(COMPACT, parts=3 * (2 * (Residual,),)),
+    "ResNet": replace(COMPACT, widths=(64, 128, 128), parts=3 * (2 * (Residual,),)),
     # Six layers of attention over all of an 8 x 8 map.
     "ViT": MaxViTConfig((6,), (96,), 64, 8, ((BlockAttention,),), 2, 0.0, 10),
 }
@@ -129,42 +135,76 @@ TRICKS = {
     "batch of 128": {"recipe": {"batch_size": 128}},
     "Muon's rate 0.03": {"recipe": {"muon_rate": 0.03}},
     "AdamW's rate 0.003": {"recipe": {"adam_rate": 0.003}},
-    "stem and MBConv": {"network": OF_THE_PAPER},
-    "MBConv": {"network": swapped(PooledConvs=MBConv)},
-    "grid on 4 x 4 too": {"network": {"parts": (*COMPACT.parts[:2], COMPACT.parts[1])}},
-    "expansion 1": {"network": {"expansion": 1}},
+    "stem and MBConv, expansion 2": {"network": OF_THE_PAPER},
+    "MBConv, expansion 2": {"network": swapped(PooledConvs=MBConv) | {"expansion": 2}},
+    "attention on 4 x 4 too": {
+        "network": {"parts": (*COMPACT.parts[:2], (PooledConvs, BlockAttention))}
+    },
+    "expansion 2": {"network": {"expansion": 2}},
+    "widths 64-128-128": {"network": {"widths": (64, 128, 128)}},
 }
 
 
-def seconds_a_step(config, recipe, pictures):
-    """Take the median of a few steps, after a few for warming up."""
-    run = Run(config, recipe, choose_machine("cpu"), pictures)
-    images, labels = pictures.images[: recipe.batch_size], pictures.labels[: recipe.batch_size]
-    times = []
-    with run.gradients:
-        for _ in range(15):
-            started = time.perf_counter()
-            training._step(run, normalise(images), labels)
-            times.append(time.perf_counter() - started)
-    return statistics.median(times[5:])
+def case(kind, name, seed=0):
+    """Build what a name stands for: configuration, recipe, and functions of `training` to change.
 
-
-def measure(kind, name, seed, seconds):
-    """Train one network for about so many seconds of this core, and return its row."""
-    torch.set_num_threads(1)
-    keep_memory()
+    Names of tricks and of networks do not overlap.
+    """
     change = TRICKS[name] if kind == "tricks" else {}
-    for function, instead in change.get("training", {}).items():
-        setattr(training, function, instead)
     config = replace(NETWORKS.get(name, COMPACT), **change.get("network", {}))
     recipe = replace(Recipe(validation=0, seed=seed), **change.get("recipe", {}))
+    return config, recipe, change.get("training", {})
+
+
+@contextmanager
+def changed(functions):
+    """Let `training` use other functions for a while."""
+    before = {name: getattr(training, name) for name in functions}
+    try:
+        for name, instead in functions.items():
+            setattr(training, name, instead)
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(training, name, function)
+
+
+def count_steps(kind, names, seconds, rounds=20):
+    """Say how many steps of each fit into `seconds` of one core: from medians, interleaved."""
+    torch.set_num_threads(1)
+    keep_memory()
+    pictures, _ = cifar10()
+    runs, times = {}, {name: [] for name in names}
+    order = Random(0)  # who runs after whom matters, so it changes
+    for name in names:
+        config, recipe, functions = case(kind, name)
+        with changed(functions):
+            runs[name] = Run(config, recipe, choose_machine("cpu"), pictures)
+    with ExitStack() as stack:
+        for run in runs.values():
+            stack.enter_context(run.gradients)
+        for name in chain(*(order.sample(names, len(names)) for _ in range(rounds))):
+            run = runs[name]
+            batch = slice(run.recipe.batch_size)
+            started = time.perf_counter()
+            training._step(run, normalise(pictures.images[batch]), pictures.labels[batch])
+            times[name].append(time.perf_counter() - started)
+    # The first rounds make what later ones find ready.
+    return {name: round(seconds / statistics.median(taken[2:])) for name, taken in times.items()}
+
+
+def measure(kind, name, seed, steps):
+    """Train one network for so many steps on this core, and return its row."""
+    torch.set_num_threads(1)
+    keep_memory()
+    config, recipe, functions = case(kind, name, seed)
+    recipe = replace(recipe, steps=steps)
     pictures, test = cifar10()
     if kind == "tricks":
         pictures, test = pictures[HELD_OUT:], pictures[:HELD_OUT]
-    steps = round(seconds / seconds_a_step(config, recipe, pictures))
-    recipe = replace(recipe, steps=steps)
     folder = Path("runs") / f"equal-time-{kind}-{os.getpid()}"
-    record = fit(config, pictures, test, recipe, folder, choose_machine("cpu"))
+    with changed(functions):
+        record = fit(config, pictures, test, recipe, folder, choose_machine("cpu"))
     shutil.rmtree(folder)
     kept = {key: record[key] for key in ("parameters", "machine", "versions", "result")}
     return {
@@ -194,7 +234,11 @@ def main():
     names = NETWORKS if options.kind == "networks" else TRICKS
     todo = [(name, seed) for seed in options.seeds for name in names if (name, seed) not in done]
     with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
-        jobs = [pool.submit(measure, options.kind, *each, options.seconds) for each in todo]
+        if "steps" not in kept:
+            counting = pool.submit(count_steps, options.kind, list(names), options.seconds)
+            kept["steps"] = counting.result()
+            print(kept["steps"], flush=True)
+        jobs = [pool.submit(measure, options.kind, *each, kept["steps"][each[0]]) for each in todo]
         for job in as_completed(jobs):
             row = job.result()
             rows.append(row)

@@ -70,7 +70,8 @@ def networks():
     seeds = len({row["seed"] for row in kept["rows"]})
     text = paragraph(
         "Networks of the same stem, head and recipe, each trained on ",
-        f"{kept['rows'][0]['source']} for {kept['seconds']:.0f} s on *one* core of that machine; ",
+        f"{kept['rows'][0]['source']} for as many steps as fit into {kept['seconds']:.0f} s of ",
+        "*one* core of that machine; ",
         f"mean and standard deviation of {seeds} seeds, test pictures, in percent ",
         f"(`{kept['command']}`):",
     )
@@ -85,9 +86,9 @@ def tricks():
         for name, accuracies in by_name(kept["rows"]).items()
     ]
     text = paragraph(
-        f"What was tried: the recipe, and one change each, for {kept['seconds']:.0f} s on one ",
-        f"core, judged on {kept['rows'][0]['pictures']}; one seed a row, so gaps below a point ",
-        f"are noise (`{kept['command']}`):",
+        "What was tried: the recipe, and one change each, for as many steps as fit into ",
+        f"{kept['seconds']:.0f} s of one core, judged on {kept['rows'][0]['pictures']}; one seed ",
+        f"a row, so gaps below a point are noise (`{kept['command']}`):",
     )
     return text + table(["", "epochs", "accuracy"], rows)
 

@@ -2,7 +2,7 @@
 
 MaxViT's stem and first MBConv quarter the picture, which leaves 8 x 8 of 32 x 32, and a depthwise
 convolution does little arithmetic on much memory. Here the first two convolutions see the whole
-picture, and all are dense. What that is worth: `MBConv` in benchmarks/equal_time.py.
+picture, and all are dense. What that is worth: the rows with MBConv of benchmarks/equal_time.py.
 """
 
 import torch.nn.functional as F
@@ -48,9 +48,5 @@ class PooledConvs(nn.Module):
         return gelu(self.norm2(y))
 
 
-# Attention waits for the 8 x 8 map, where block and grid differ; 4 x 4 is a single window.
-COMPACT_PARTS = (
-    (PooledConvs,),
-    (PooledConvs, BlockAttention, GridAttention),
-    (PooledConvs, BlockAttention),
-)
+# Attention waits for the 8 x 8 map, where block and grid differ; 4 x 4 would be a single window.
+COMPACT_PARTS = ((PooledConvs,), (PooledConvs, BlockAttention, GridAttention), (PooledConvs,))

@@ -11,7 +11,6 @@ from minimaxvit import (
     MAX_SA,
     BlockAttention,
     FullStem,
-    GridAttention,
     MaxViT,
     MaxViTBlock,
     PooledConvs,
@@ -60,16 +59,16 @@ def test_attention_before_it_sees_the_fine_map():
     assert block(torch.randn(2, 32, 8, 8)).shape == (2, 64, 4, 4)
 
 
-def test_compact_has_both_attentions_where_they_differ_and_one_where_they_do_not():
+def test_compact_has_both_attentions_where_they_differ_and_nowhere_else():
     config = CONFIGS["compact"]
     model = MaxViT(config)
     images = torch.zeros(1, 3, 32, 32)
     assert model.stem(images).shape == (1, 24, 32, 32)
     maps = [tuple(x.shape[1:]) for x in model.features(images)]
-    assert maps == [(64, 16, 16), (128, 8, 8), (128, 4, 4)] and config.window == 4
+    assert maps == [(64, 16, 16), (192, 8, 8), (160, 4, 4)] and config.window == 4
     assert not {*MAX_SA} & set(config.parts[0])
     assert {*MAX_SA} <= set(config.parts[1])
-    assert GridAttention not in config.parts[2]
+    assert not {*MAX_SA} & set(config.parts[2])
 
 
 def test_a_token_of_the_last_map_stands_for_so_many_pixels():

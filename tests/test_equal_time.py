@@ -1,5 +1,6 @@
 """What is compared at equal time is what its name says, and differs from compact in that alone."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,16 @@ import torch
 from helpers import noise, randomise
 from test_mbconv import normalised, tanh_gelu
 
-from benchmarks.equal_time import COMPACT, NETWORKS, TRICKS, Residual, coins
+from benchmarks import equal_time
+from benchmarks.equal_time import (
+    COMPACT,
+    NETWORKS,
+    TRICKS,
+    Residual,
+    changed,
+    coins,
+    leave_as_it_is,
+)
 from minimaxvit import (
     MAX_SA,
     BlockAttention,
@@ -17,6 +27,7 @@ from minimaxvit import (
     PooledConvs,
     training,
 )
+from minimaxvit.data import shapes
 from minimaxvit.training import Recipe
 
 
@@ -36,7 +47,7 @@ def test_networks_hold_what_they_are_named_after():
     assert kinds(NETWORKS["grid attention only"]) == {PooledConvs, GridAttention}
     assert kinds(NETWORKS["convolutions only"]) == {PooledConvs}
     assert kinds(NETWORKS["ResNet"]) == {Residual}
-    assert kinds(replace(COMPACT, **TRICKS["MBConv"]["network"])) == {MBConv, *MAX_SA}
+    assert kinds(replace(COMPACT, **TRICKS["MBConv, expansion 2"]["network"])) == {MBConv, *MAX_SA}
     for name in ("block attention only", "grid attention only"):
         lengths = [len(stage) for stage in NETWORKS[name].parts]
         assert lengths == [len(stage) for stage in COMPACT.parts]
@@ -78,3 +89,33 @@ def test_every_trick_can_be_tried(change):
         assert callable(getattr(training, name))
     differs = changed != Recipe() or change.get("network") or change.get("training")
     assert bool(differs) == bool(change)
+
+
+def test_what_a_trick_changes_in_training_is_undone_even_after_an_error():
+    before = training.whiten
+    with pytest.raises(RuntimeError), changed({"whiten": leave_as_it_is}):
+        assert training.whiten is leave_as_it_is
+        raise RuntimeError
+    assert training.whiten is before
+
+
+def test_steps_are_counted_by_the_median_of_their_times(monkeypatch):
+    names, now, taken = ["ViT", "ResNet"], 0.0, []
+
+    class Clocked:
+        def __init__(self, config, recipe, machine, pictures):
+            self.recipe, self.gradients = recipe, nullcontext()
+            self.seconds = 0.5 if config == NETWORKS["ViT"] else 2.0
+
+    def step(run, images, labels):
+        nonlocal now
+        taken.append(run.seconds)
+        first = taken.count(run.seconds) <= 2
+        now += 60 if first or len(taken) == 13 else run.seconds  # warming up, and a hiccup
+
+    monkeypatch.setattr(equal_time, "Run", Clocked)
+    monkeypatch.setattr(equal_time, "cifar10", lambda: shapes(training=4, test=2))
+    monkeypatch.setattr(training, "_step", step)
+    monkeypatch.setattr(equal_time.time, "perf_counter", lambda: now)
+    assert equal_time.count_steps("networks", names, 30) == {"ViT": 60, "ResNet": 15}
+    assert taken != len(taken) // 2 * taken[:2]  # nobody always follows the same one

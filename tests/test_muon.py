@@ -161,5 +161,5 @@ def test_every_dense_weight_of_the_network_is_moved():
     for weight in weights:
         weight.grad = torch.randn_like(weight)
     Muon(weights, **OPTIONS).step()
-    assert len(weights) > 25
+    assert len(weights) == 7 + 2 * 6 + 2  # convolutions, linear layers of both attentions, head
     assert not any(map(torch.equal, weights, before))

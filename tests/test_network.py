@@ -61,8 +61,8 @@ def test_parameter_counts_are_the_official_ones(name):
     assert sum(p.numel() for p in on_meta(maxvit, name).parameters()) == PARAMETERS[name]
 
 
-def test_compact_has_less_than_a_million_parameters():
-    assert sum(p.numel() for p in maxvit("compact").parameters()) < 1_000_000
+def test_compact_has_at_most_a_million_and_a_half_parameters():
+    assert sum(p.numel() for p in maxvit("compact").parameters()) <= 1_500_000
 
 
 # FLOPs of the paper in units of 1e9, a multiply-add counted once, and by how many per cent a count
@@ -89,8 +89,10 @@ def test_stochastic_depth_grows_block_by_block_from_nothing(name):
     model = on_meta(MaxViT, replace(CONFIGS[name], drop_rate=0.6))
     blocks = list(chain(*model.stages))
     rates = [{m.rate for m in b.modules() if isinstance(m, StochasticDepth)} for b in blocks]
-    first = name == "compact"  # its first block has no shortcut
-    assert rates[first:] == [{0.6 * i / len(blocks)} for i in range(len(blocks))][first:]
+    grown = [{0.6 * i / len(blocks)} for i in range(len(blocks))]
+    if name == "compact":  # only the second of its blocks has shortcuts
+        grown[0] = grown[2] = set()
+    assert rates == grown
 
 
 def test_drop_rates_are_the_published_ones():

@@ -295,6 +295,9 @@ def test_a_network_in_the_box_is_there_at_once_and_ready(name):
     assert describe(model.config) == record["config"]
     assert (BOX / f"{name}.safetensors").stat().st_size <= 4_000_000
     assert record["command"] and record["machine"]["processor"] and "seed" in record["recipe"]
+    stored = safetensors.torch.load_file(BOX / f"{name}.safetensors").values()
+    assert {tensor.dtype for tensor in stored} == {torch.float16, torch.int64}  # 64: steps counted
+    assert record["stored"] == "fp16" and {p.dtype for p in model.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("name", boxed())
