@@ -72,7 +72,8 @@ def networks():
         "Networks of the same stem, head and recipe, each trained on ",
         f"{kept['rows'][0]['source']} for as many steps as fit into {kept['seconds']:.0f} s of ",
         "*one* core of that machine; ",
-        f"mean and standard deviation of {seeds} seeds, test pictures, in percent ",
+        f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed so far",
+        ", test pictures, in percent ",
         f"(`{kept['command']}`):",
     )
     return text + table(["network", "parameters", "epochs", "accuracy", "with flip"], rows)
