@@ -146,12 +146,9 @@ TRICKS = {
 
 
 def case(kind, name, seed=0):
-    """Build what a name stands for: configuration, recipe, and functions of `training` to change.
-
-    Names of tricks and of networks do not overlap.
-    """
-    change = TRICKS[name] if kind == "tricks" else {}
-    config = replace(NETWORKS.get(name, COMPACT), **change.get("network", {}))
+    """Build what a name stands for: configuration, recipe, and functions of `training` to change."""
+    network, change = (COMPACT, TRICKS[name]) if kind == "tricks" else (NETWORKS[name], {})
+    config = replace(network, **change.get("network", {}))
     recipe = replace(Recipe(validation=0, seed=seed), **change.get("recipe", {}))
     return config, recipe, change.get("training", {})
 
