@@ -146,7 +146,7 @@ TRICKS = {
 
 
 def case(kind, name, seed=0):
-    """Build what a name stands for: configuration, recipe, and functions of `training` to change."""
+    """Build what a name stands for: configuration, recipe, functions of `training` to change."""
     network, change = (COMPACT, TRICKS[name]) if kind == "tricks" else (NETWORKS[name], {})
     config = replace(network, **change.get("network", {}))
     recipe = replace(Recipe(validation=0, seed=seed), **change.get("recipe", {}))
