@@ -169,7 +169,6 @@ class MaxViT(nn.Module):
 
     def parameter_groups(self, weight_decay=0.05):
         """Split the parameters for an optimiser: no decay on norms, biases and bias tables."""
-        decayed = [p for p in self.parameters() if p.ndim in (2, 4)]  # linear, convolution
-        spared = [p for p in self.parameters() if p.ndim in (1, 3)]  # 3: (heads, 2p-1, 2p-1)
-        groups = (decayed, weight_decay), (spared, 0.0)
-        return [{"params": params, "weight_decay": decay} for params, decay in groups]
+        decayed = {"params": [p for p in self.parameters() if p.ndim in (2, 4)]}  # linear, conv
+        spared = {"params": [p for p in self.parameters() if p.ndim in (1, 3)]}  # 3: bias tables
+        return [decayed | {"weight_decay": weight_decay}, spared | {"weight_decay": 0.0}]

@@ -14,8 +14,7 @@ def relative_position_index(window):
     by row; the offset (0, 0) stands in the middle. Source: google-research/maxvit, attn_utils.py.
     """
     row, column = torch.cartesian_prod(torch.arange(window), torch.arange(window)).T  # (t,) each
-    down = row[None, :] - row[:, None]  # (t, t): key minus query
-    right = column[None, :] - column[:, None]
+    down, right = (each[None] - each[:, None] for each in (row, column))  # (t, t): key minus query
     return (down + window - 1) * (2 * window - 1) + right + window - 1
 
 

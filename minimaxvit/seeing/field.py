@@ -48,23 +48,33 @@ def trace(model, h, w, layer, query, excite=True):
     """
     model.check_size(h, w)
     named = layers(model)
-    if layer not in named:
-        near = get_close_matches(layer, named, n=1, cutoff=0) or list(named)
-        raise ValueError(f"the network has no layer {layer!r}; did you mean {near[0]!r}?")
+    refuse_unknown(layer, named)
     maps = {PIXELS: torch.ones(1, 1, h, w, dtype=torch.float64, requires_grad=True)}
     for name, part in named.items():
         maps[name] = add_up(part, maps[next(reversed(maps))], excite)
         if name == layer:
             break
     down, across = maps[layer].shape[2:]
-    row, column = query
-    if not (0 <= row < down and 0 <= column < across):
-        raise ValueError(
-            f"query {tuple(query)} is outside the map of {layer!r}, which has {down} x {across} "
-            f"tokens: row 0 to {down - 1}, column 0 to {across - 1}"
-        )
-    counts = torch.autograd.grad(maps[layer][0, 0, row, column], list(maps.values()))
+    refuse_outside(query, down, across, layer)
+    counts = torch.autograd.grad(maps[layer][0, 0, *query], list(maps.values()))
     return {name: count[0, 0] for name, count in zip(maps, counts, strict=True)}
+
+
+def refuse_unknown(layer, named):
+    """Raise ValueError, naming the nearest, for a layer that is not there."""
+    if layer not in named:
+        near = get_close_matches(layer, named, n=1, cutoff=0) or list(named)
+        raise ValueError(f"the network has no layer {layer!r}; did you mean {near[0]!r}?")
+
+
+def refuse_outside(query, h, w, layer):
+    """Raise ValueError for a query, (row, column), that is not on the layer's map of h by w."""
+    row, column = query
+    if not (0 <= row < h and 0 <= column < w):
+        raise ValueError(
+            f"query {tuple(query)} is outside the map of {layer!r}, which has {h} x {w} tokens: "
+            f"row 0 to {h - 1}, column 0 to {w - 1}"
+        )
 
 
 @singledispatch

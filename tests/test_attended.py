@@ -1,0 +1,42 @@
+"""What a head attends to is drawn where it is, and told by the share that is drawn."""
+
+import numpy as np
+import pytest
+import torch
+
+from minimaxvit import maxvit
+from minimaxvit.seeing import draw_attended, photograph, record_attention
+
+
+@pytest.fixture
+def rows():
+    torch.manual_seed(0)
+    model = maxvit("compact").eval()
+    with record_attention(model) as maps, torch.no_grad():
+        model(torch.randn(1, 3, 32, 32))
+    attention = maps["2.1 GridAttention"]
+    return attention.row((3, 4), attention.weights())[0]
+
+
+def test_each_head_has_a_panel_on_one_scale(rows):
+    figure, sentence = draw_attended(photograph(), rows, (3, 4), "Six heads")
+    picture, *panels = figure.axes
+    assert len(panels) == 6 and figure.get_suptitle() == "Six heads"
+    for number, (axes, shares) in enumerate(zip(panels, rows.numpy(), strict=True), start=1):
+        image = axes.images[0]
+        np.testing.assert_array_equal(image.get_array().filled(0), shares)
+        assert image.get_clim() == (0, rows.max())
+        assert [text.get_text() for text in axes.texts] == [
+            f"{100 * share:.0f}" for share in shares[shares > 0]
+        ]
+        row, column = np.unravel_index(shares.argmax(), shares.shape)
+        told = f"{shares.max():.0%} on row {row}, column {column}"
+        assert axes.get_title() == f"head {number}: {told}"
+        assert f"head {number}: most, {told}" in sentence
+        assert axes.patches[0].get_xy() == (3.5, 2.5)  # the query's frame
+    assert sentence.startswith("Six heads. From row 3, column 4 of 8 x 8 tokens: head 1")
+
+
+def test_on_a_large_map_no_number_is_written():
+    figure, _ = draw_attended(photograph(), torch.rand(1, 56, 56), (0, 0), "Large")
+    assert not figure.axes[1].texts
