@@ -1,4 +1,4 @@
-"""The command line: data, train, evaluate, predict, summary."""
+"""The command line: data, train, evaluate, predict, explore, summary."""
 
 import argparse
 import json
@@ -7,18 +7,18 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
-import matplotlib.image
 import torch
-import torch.nn.functional as F
 
 from .allocator import keep_memory
 from .data import CIFAR10_URL, download_cifar10, load_data, normalise
 from .evaluation import evaluate
 from .machine import choose_machine
-from .network import CONFIGS
+from .network import CONFIGS, MaxViT
+from .picture import read_picture
+from .seeing.explorer import explorer, explorer_page
 from .summary import summary
 from .training import RECORD, WEIGHTS, Recipe, fit
-from .weights import boxed, load, pretrained, pretrained_record
+from .weights import boxed, load, pretrained, pretrained_record, write_whole
 
 RUN = "runs/compact"
 
@@ -85,6 +85,12 @@ def parser():
     predict.add_argument("picture", help="PNG or JPEG")
     predict.add_argument("--run", dest="trained", default="compact", help=which)
     predict.set_defaults(run=run_predict)
+
+    look = commands.add_parser("explore", help="a page in which to see where a network looks")
+    look.add_argument("pictures", nargs="+", metavar="picture", help="PNG or JPEG")
+    look.add_argument("--run", dest="trained", default="compact", help=which)
+    look.add_argument("--out", default="explorer.html", help="page to write (default: %(default)s)")
+    look.set_defaults(run=run_explore)
 
     tell = commands.add_parser("summary", help="stages, shapes, parameters and multiply-adds")
     tell.add_argument("network", choices=CONFIGS)
@@ -163,10 +169,28 @@ def run_predict(options, command):
     model, record = load_trained(options.trained)
     side = design_size(model.config)
     with torch.inference_mode():
-        shares = model(normalise(read_picture(options.picture, side))).softmax(1)[0]
+        shares = model(normalise(read_picture(options.picture, side)[0])).softmax(1)[0]
     for share, index in zip(*shares.topk(min(5, len(shares))), strict=True):
         print(f"{share:6.1%}  {record['data']['classes'][index]}")
     print(f"(by a network trained on {record['data']['source']}; it saw {side} x {side} pixels)")
+
+
+def run_explore(options, command):
+    model, record = load_trained(options.trained)
+    read = [read_picture(path, design_size(model.config)) for path in options.pictures]
+    names = [
+        f"{Path(path).name}{note and f' ({note})'}"
+        for path, (_, note) in zip(options.pictures, read, strict=True)
+    ]
+    torch.manual_seed(0)
+    networks = {"trained": model, "random": MaxViT(model.config)}
+    images = torch.cat([image for image, _ in read])
+    found = explorer(networks, images, names, record["data"]["classes"])
+    page = explorer_page(found, f"Where {options.trained} looks")
+    write_whole(options.out, lambda partial: partial.write_text(page, encoding="utf-8"))
+    print(
+        f"{options.out} holds everything it needs, {len(page) / 1e6:.1f} MB; open it in a browser"
+    )
 
 
 def run_summary(options, command):
@@ -190,24 +214,6 @@ def load_trained(name):
 def design_size(config):
     """Side of the pictures whose last map is one window, in pixels."""
     return config.window * config.stride
-
-
-def read_picture(path, side):
-    """Read a PNG or JPEG, cut its middle square and shrink it: uint8 (1, 3, side, side)."""
-    try:
-        pixels = torch.from_numpy(matplotlib.image.imread(path).copy())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no picture {path}") from None
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path} cannot be read as a PNG or JPEG: {error}") from None
-    pixels = pixels if pixels.dtype == torch.uint8 else pixels * 255  # PNG comes as 0 to 1
-    pixels = pixels.reshape(*pixels.shape[:2], -1)[..., :3].permute(2, 0, 1)  # (c, h, w)
-    pixels = pixels if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
-    short = min(pixels.shape[1:])
-    top, left = ((size - short) // 2 for size in pixels.shape[1:])
-    square = pixels[None, :, top : top + short, left : left + short].float()
-    small = F.interpolate(square, (side, side), mode="bilinear", antialias=True)
-    return small.round().clamp(0, 255).to(torch.uint8)
 
 
 def confusion_table(confusion, classes):

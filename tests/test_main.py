@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from minimaxvit import CONFIGS, __main__, load
-from minimaxvit.__main__ import confusion_table, main, read_picture
+from minimaxvit.__main__ import confusion_table, main
 from minimaxvit.data import CIFAR10_URL, Pictures, shapes
 
 TRAINING, TEST = shapes(training=120, test=40)
@@ -331,26 +331,6 @@ def test_prediction_is_that_of_the_network(run, tmp_path, capsys):
     assert first == f"{share:6.1%}  {TEST.classes[best]}"
 
 
-def test_a_picture_of_the_right_size_is_read_as_it_is(tmp_path):
-    image = TEST.images[:1]
-    Image.fromarray(image[0].permute(1, 2, 0).numpy()).save(tmp_path / "figure.png")
-    assert torch.equal(read_picture(tmp_path / "figure.png", 32), image)
-    Image.open(tmp_path / "figure.png").convert("RGBA").save(tmp_path / "opaque.png")
-    assert torch.equal(read_picture(tmp_path / "opaque.png", 32), image)
-    grey = read_picture(picture(tmp_path / "grey.png", "L", 32, 32), 32)
-    pixels = torch.from_numpy(np.array(Image.open(tmp_path / "grey.png")))
-    assert torch.equal(grey, pixels.expand(1, 3, -1, -1))
-
-
-@pytest.mark.parametrize("width, height", [(20, 8), (8, 20)])
-def test_the_middle_square_is_cut_out(width, height, tmp_path):
-    pixels = np.zeros((height, width, 3), np.uint8)
-    down, right = (height - 8) // 2, (width - 8) // 2
-    pixels[down : down + 8, right : right + 8] = 200
-    Image.fromarray(pixels).save(tmp_path / "middle.png")
-    assert (read_picture(tmp_path / "middle.png", 4) == 200).all()
-
-
 def not_a_picture(path):
     path.write_text("no picture")
 
@@ -375,3 +355,35 @@ def test_a_picture_that_is_not_there_is_told_in_one_line(run, tmp_path):
     path = tmp_path / "absent.png"
     assert fails("predict", path, "--run", run) == f"minimaxvit: there is no picture {path}"
     assert "cannot be read" in fails("predict", tmp_path, "--run", run)
+
+
+# explore
+
+
+def test_a_page_is_written_for_pictures_of_any_size(run, tmp_path, capsys):
+    paths = [
+        picture(tmp_path / "a <b>.png", "RGB", 32, 32),
+        picture(tmp_path / "c.jpg", "L", 90, 40),
+    ]
+    out = tmp_path / "pages" / "explorer.html"
+    main(["explore", *map(str, paths), "--run", str(run), "--out", str(out)])
+    page = out.read_text()
+    assert f"open {out} in a browser" in capsys.readouterr().out
+    assert "<h1>Where " in page and "a \\u003cb>.png" in page
+    assert "c.jpg (the middle square of 40 x 90 pixels, brought from 40 x 40 to 32 x 32)" in page
+    assert [path.name for path in out.parent.iterdir()] == ["explorer.html"]
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(run, tmp_path):
+    path, folder = picture(tmp_path / "a.png", "RGB"), tmp_path / "folder"
+    folder.mkdir()
+    fails("explore", path, "--run", run, "--out", folder)
+    assert not list(folder.iterdir()) and {each.name for each in tmp_path.iterdir()} == {
+        "a.png",
+        "folder",
+    }
+
+
+def test_exploring_what_is_not_there_is_told_in_one_line(run, tmp_path):
+    path = tmp_path / "absent.png"
+    assert fails("explore", path, "--run", run) == f"minimaxvit: there is no picture {path}"

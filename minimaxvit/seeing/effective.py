@@ -34,16 +34,29 @@ def effective_field(model, images, layer, query, batch=50):
     return total / total.sum()
 
 
+def effective_fields(model, images, layer):
+    """Measure `effective_field` for every token of a layer: float64 (h', w', h, w)."""
+    model.check_size(*images.shape[2:])
+    with torch.no_grad():
+        down, across = run_to(layer, layers(model), normalise(images[:1])).shape[2:]
+    queries = [(row, column) for row in range(down) for column in range(across)]
+    fields = [effective_field(model, images, layer, query) for query in queries]
+    return torch.stack(fields).unflatten(0, (down, across))
+
+
+def run_to(layer, named, x):
+    """Let x go through `named`, the `layers` of a model, up to and with one of them."""
+    for name, part in named.items():
+        x = part(x)
+        if name == layer:
+            return x
+
+
 @torch.enable_grad()
 def _gradient(model, named, images, layer, query, generator):
     """Add up, over pictures and colours, the size of the derivative of a token: (h, w)."""
     model.check_size(*images.shape[2:])
-    images.requires_grad_()
-    x = images
-    for name, part in named.items():
-        x = part(x)
-        if name == layer:
-            break
+    x = run_to(layer, named, images.requires_grad_())
     refuse_outside(query, *x.shape[2:], layer)
     signs = torch.randn(x.shape[:2], generator=generator).sign().to(x)  # (b, c)
     (gradient,) = torch.autograd.grad((x[:, :, *query] * signs).sum(), images)

@@ -1,0 +1,82 @@
+"""Measure how long the explorer takes to follow the pointer, in Chromium.
+
+    python benchmarks/hover.py
+
+A frame at 60 Hz has 16 ms. Each view draws at once when the pointer moves, so the time is that of
+the event; what the browser then needs to show the canvases comes on top. Writes
+benchmarks/results/hover.json.
+"""
+
+import json
+import shutil
+import statistics
+import sys
+from pathlib import Path
+
+import torch
+
+from minimaxvit import MaxViT, pretrained, pretrained_record, shapes
+from minimaxvit.machine import choose_machine
+from minimaxvit.seeing.explorer import explorer, explorer_page
+from minimaxvit.weights import write_whole
+
+RESULTS = Path(__file__).parent / "results" / "hover.json"
+MOVES = 100
+VIEWS = {
+    "attention, one layer": {},
+    "attention, block beside grid": {"layers": "true"},
+    "receptive fields": {"view": "fields"},
+}
+# Move the pointer from token to token of the map and time each event, drawing included.
+TIME = """([selector, moves]) => {
+  const canvas = document.querySelector(selector), box = canvas.getBoundingClientRect();
+  return Array.from({ length: moves }, (_, i) => {
+    const clientX = box.left + (((i * 5) % 8) + 0.5) * box.width / 8;
+    const clientY = box.top + (((i * 3) % 8) + 0.5) * box.height / 8;
+    const before = performance.now();
+    canvas.dispatchEvent(new PointerEvent("pointermove", { clientX, clientY, bubbles: true }));
+    return performance.now() - before;
+  });
+}"""
+
+
+def main():
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or sys.exit("no `chromium` on PATH: install it first")
+    trained = pretrained("compact")
+    torch.manual_seed(0)
+    networks = {"trained": trained, "random": MaxViT(trained.config)}
+    _, test = shapes(10, 4)
+    classes = pretrained_record("compact")["data"]["classes"]
+    page = explorer_page(explorer(networks, test.images, list("abcd"), classes), "Hover")
+    found = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        for name, choices in VIEWS.items():
+            opened = browser.new_page(viewport={"width": 1200, "height": 1400})
+            opened.set_content(page)
+            for what, value in choices.items():
+                opened.select_option(f"[data-choice={what}]", value)
+            canvas = "[data-layer='2.1 GridAttention'] canvas[data-of=exact]"
+            canvas = canvas if "view" in choices else "canvas[data-of=picture]"
+            times = opened.evaluate(TIME, [canvas, MOVES])
+            found[name] = {"median_ms": statistics.median(times), "largest_ms": max(times)}
+            print(f"{name}: median {found[name]['median_ms']:.1f} ms, {max(times):.1f} at most")
+        version = browser.version
+        browser.close()
+    record = {
+        "command": "python benchmarks/hover.py",
+        "network": "compact",
+        "bytes": len(page),
+        "moves": MOVES,
+        "browser": f"Chromium {version}",
+        "machine": choose_machine("cpu").describe(),
+        "views": found,
+    }
+    text = json.dumps(record, indent=1)
+    write_whole(RESULTS, lambda partial: partial.write_text(text))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""A picture that somebody has, made into what a network reads."""
+
+import matplotlib.image
+import torch
+import torch.nn.functional as F
+
+
+def read_picture(path, side):
+    """Read a PNG or JPEG, cut its middle square and bring it to size.
+
+    Returns uint8 (1, 3, side, side) and a note on what was done to it, empty if nothing.
+    FileNotFoundError if there is no such file, ValueError if it cannot be read.
+    """
+    try:
+        pixels = torch.from_numpy(matplotlib.image.imread(path).copy())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no picture {path}") from None
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"{path} cannot be read as a PNG or JPEG: {error}") from None
+    pixels = pixels if pixels.dtype == torch.uint8 else pixels * 255  # PNG comes as 0 to 1
+    pixels = pixels.reshape(*pixels.shape[:2], -1)[..., :3].permute(2, 0, 1)  # (c, h, w)
+    pixels = pixels if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
+    h, w = pixels.shape[1:]
+    short = min(h, w)
+    top, left = (h - short) // 2, (w - short) // 2
+    square = pixels[None, :, top : top + short, left : left + short].float()
+    resized = F.interpolate(square, (side, side), mode="bilinear", antialias=True)
+    done = [f"the middle square of {h} x {w} pixels"] * (h != w)
+    done += [f"brought from {short} x {short} to {side} x {side}"] * (short != side)
+    return resized.round().clamp(0, 255).to(torch.uint8), ", ".join(done)

@@ -1,0 +1,68 @@
+// Small helpers to make elements and to draw maps of numbers.
+
+function make(tag, options = {}, ...children) {
+  const { on = {}, data = {}, ...rest } = options;
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(rest)) {
+    if (name in element && name !== "role") element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  Object.assign(element.dataset, data);
+  for (const [event, listener] of Object.entries(on)) element.addEventListener(event, listener);
+  element.append(...children);
+  return element;
+}
+
+// A labelled choice among words; `chosen` is told the word.
+function choice(label, words, now, chosen) {
+  const select = make("select", { on: { change: () => chosen(select.value) } });
+  for (const [value, text] of words) select.append(make("option", { value, selected: value === now }, text));
+  select.dataset.choice = label; // by which it gets the focus back
+  return make("label", {}, `${label} `, select);
+}
+
+function colour(palette, share) {
+  const i = 3 * Math.round(255 * Math.min(1, Math.max(0, share)));
+  return `rgb(${palette[i]}, ${palette[i + 1]}, ${palette[i + 2]})`;
+}
+
+// Fill cells of a canvas from numbers between low and high; what is null is hatched.
+function drawMap(canvas, values, [h, w], palette, low, high) {
+  const context = canvas.getContext("2d"), size = canvas.width / w;
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < h * w; i++) {
+    const x = (i % w) * size, y = Math.floor(i / w) * size;
+    if (values[i] === null) hatch(context, x, y, size);
+    else {
+      context.fillStyle = colour(palette, high > low ? (values[i] - low) / (high - low) : 0);
+      context.fillRect(x, y, size + 0.5, size + 0.5);
+    }
+  }
+}
+
+function hatch(context, x, y, size) {
+  context.fillStyle = "#fff";
+  context.fillRect(x, y, size + 0.5, size + 0.5);
+  context.strokeStyle = "#999";
+  context.lineWidth = 1;
+  context.beginPath();
+  context.moveTo(x, y + size);
+  context.lineTo(x + size, y);
+  context.stroke();
+}
+
+// Black within white, so that it shows on any ground.
+function outline(context, x, y, width, height, thick = 2) {
+  for (const [style, line] of [["#fff", thick + 2], ["#000", thick]]) {
+    context.strokeStyle = style;
+    context.lineWidth = line;
+    context.strokeRect(x, y, width, height);
+  }
+}
+
+// The [row, column] of the cell under the pointer, of h by w.
+function cellAt(event, canvas, [h, w]) {
+  const box = canvas.getBoundingClientRect();
+  const within = (share, side) => Math.min(side - 1, Math.max(0, Math.floor(share * side)));
+  return [within((event.clientY - box.top) / box.height, h), within((event.clientX - box.left) / box.width, w)];
+}

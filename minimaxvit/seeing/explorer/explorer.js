@@ -1,0 +1,91 @@
+// The explorer: what is chosen, and how pointer and keys move it. Each view builds its part of the
+// page below the controls, from `tool`, and returns the function that draws it anew.
+
+const VIEWS = {
+  attention: ["attention", attentionView],
+  fields: ["receptive fields", fieldsView],
+  rule: ["P * G >= H", ruleView],
+};
+const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+function unpack(data) {
+  for (const network of data.networks) {
+    for (const attention of Object.values(network.attention)) {
+      attention.bias = halves(attention.bias);
+      attention.content = attention.content.map(halves);
+    }
+    for (const field of Object.values(network.fields)) field.map = nibbles(field.map);
+  }
+  for (const picture of data.pictures) picture.pixels = decode(picture.pixels);
+  data.attending = data.layers.filter((layer) => layer.kind);
+  for (const layer of data.attending) layer.places = places(layer);
+  return data;
+}
+
+function start(root) {
+  const data = unpack(JSON.parse(root.querySelector("script[type='application/json']").textContent));
+  // `at` is the query as a place of the picture, each way from 0 to 1, so that it outlives a change
+  // of layer; `key` is a slot of its group, null for the strongest.
+  const chosen = {
+    view: "attention", network: 0, picture: 0, at: [0.5, 0.5], key: null, locked: false,
+    layer: data.attending[0].name, beside: false, head: -1, terms: "both", soft: true,
+    direction: "to", mass: 1, shared: true, parts: "both", excite: true,
+    side: 16, window: 4, grid: 4, revealed: false,
+  };
+  const body = make("div", { className: "mmv-body" });
+  let draw = () => {};
+  const tool = { data, chosen, body, set, move, tokenAt, pressed, draw: () => draw() };
+
+  function set(changes) {
+    Object.assign(chosen, changes);
+    const focused = document.activeElement?.dataset?.choice;
+    build();
+    body.querySelector(`[data-choice="${focused}"]`)?.focus();
+  }
+
+  function tokenAt([h, w]) {
+    const [row, column] = [Math.floor(chosen.at[0] * h), Math.floor(chosen.at[1] * w)];
+    return [Math.min(h - 1, row), Math.min(w - 1, column)];
+  }
+
+  function move(row, column, [h, w]) {
+    const within = (place, side) => (Math.min(side - 1, Math.max(0, place)) + 0.5) / side;
+    chosen.at = [within(row, h), within(column, w)];
+    chosen.key = null;
+  }
+
+  function pressed(event, layer) {
+    const step = STEPS[event.key], [row, column] = tokenAt(layer.size);
+    if (step && event.shiftKey && layer.kind) chosen.key = nextKey(tool, layer, step);
+    else if (step) move(row + step[0], column + step[1], layer.size);
+    else if (event.key === "Enter") chosen.locked = !chosen.locked;
+    else if (event.key === "Escape") Object.assign(chosen, { locked: false, key: null });
+    else return;
+    event.preventDefault();
+    draw();
+  }
+
+  function build() {
+    const controls = make("div", { className: "mmv-controls" });
+    const views = Object.entries(VIEWS).map(([name, [text]]) => [name, text]);
+    controls.append(choice("view", views, chosen.view, (view) => set({ view })));
+    if (chosen.view !== "rule") {
+      const numbered = (list) => list.map((text, i) => [i, text]);
+      const pictures = numbered(data.pictures.map((picture) => picture.name));
+      const networks = numbered(data.networks.map((network) => network.label));
+      controls.append(
+        choice("picture", pictures, chosen.picture, (i) => set({ picture: +i })),
+        choice("weights", networks, chosen.network, (i) => set({ network: +i })),
+      );
+    }
+    body.replaceChildren(controls);
+    draw = VIEWS[chosen.view][1](tool, controls);
+    draw();
+  }
+
+  root.append(body);
+  root.classList.add("mmv-alive");
+  build();
+}
+
+for (const root of document.querySelectorAll(".mmv-explorer:not(.mmv-alive)")) start(root);
