@@ -15,7 +15,8 @@ from pathlib import Path
 
 import torch
 
-from minimaxvit import MaxViT, pretrained, pretrained_record, shapes
+from minimaxvit import MaxViT, pretrained, pretrained_record
+from minimaxvit.data import shapes
 from minimaxvit.machine import choose_machine
 from minimaxvit.seeing.explorer import explorer, explorer_page
 from minimaxvit.weights import write_whole

@@ -1,8 +1,9 @@
 """A picture that somebody has, made into what a network reads."""
 
-import matplotlib.image
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image, ImageOps
 
 
 def read_picture(path, side):
@@ -12,14 +13,16 @@ def read_picture(path, side):
     FileNotFoundError if there is no such file, ValueError if it cannot be read.
     """
     try:
-        pixels = torch.from_numpy(matplotlib.image.imread(path).copy())
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)  # phones say which way they were held
+            if picture.mode.startswith("I"):  # 16 bits of grey
+                picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
+            pixels = torch.from_numpy(np.array(picture.convert("RGB")))
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no picture {path}") from None
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as a PNG or JPEG: {error}") from None
-    pixels = pixels if pixels.dtype == torch.uint8 else pixels * 255  # PNG comes as 0 to 1
-    pixels = pixels.reshape(*pixels.shape[:2], -1)[..., :3].permute(2, 0, 1)  # (c, h, w)
-    pixels = pixels if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
+    pixels = pixels.permute(2, 0, 1)  # (c, h, w)
     h, w = pixels.shape[1:]
     short = min(h, w)
     top, left = (h - short) // 2, (w - short) // 2

@@ -6,6 +6,7 @@ from helpers import randomise
 
 from minimaxvit import MAXVIT, MaxViT, MaxViTConfig, maxvit
 from minimaxvit.seeing import effective_field
+from minimaxvit.seeing.effective import effective_fields
 from minimaxvit.seeing.field import layers, trace
 
 SMALL = MaxViTConfig((1, 1), (32, 32), 8, window=2, num_classes=3, parts=2 * (MAXVIT,))
@@ -29,20 +30,41 @@ def test_what_matters_is_what_can_be_reached(query):
         assert field.sum() == pytest.approx(1)
 
 
-def test_it_is_the_mean_of_the_gradients():
-    model, images = randomise(MaxViT(SMALL)).float(), pictures(1, 16, 16)
-    layer = list(layers(model))[-1]
-    some = effective_field(model, images, layer, (0, 0))
-    again = effective_field(model, images.expand(3, -1, -1, -1), layer, (0, 0))
-    assert not torch.allclose(some, again, rtol=1e-3)  # each picture has its own signs
-    assert torch.equal(some, effective_field(model, images, layer, (0, 0)))
+@pytest.mark.parametrize("batch", [50, 2])
+def test_it_is_the_mean_of_the_sizes_of_the_gradients(batch):
+    model, some, layer, query = randomise(MaxViT(SMALL)), pictures(5, 16, 32), "1.1 MBConv", (2, 7)
+    generator, known = torch.Generator().manual_seed(0), torch.zeros(16, 32).double()
+    for few in some.split(batch):
+        signs = torch.randn(len(few), 32, generator=generator).sign().double()
+        for image, sign in zip(few, signs, strict=True):
+            pixels = (image[None].double() / 127.5 - 1).requires_grad_()
+            x = layers(model)[layer](layers(model)["stem"](pixels))
+            x[0, :, 2, 7].dot(sign).backward()
+            known += pixels.grad[0].abs().sum(0)
+    found = effective_field(model, some, layer, query, batch)
+    torch.testing.assert_close(found, known / known.sum())
+
+
+def test_all_fields_are_the_single_ones():
+    model, some = randomise(MaxViT(SMALL)).train(), pictures(2, 16, 32)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    found = effective_fields(model, some, "2.1 BlockAttention")
+    assert found.shape == (2, 4, 16, 32)
+    for query in [(0, 0), (1, 2)]:
+        one = effective_field(model, some, "2.1 BlockAttention", query)
+        assert torch.equal(found[query], one)
+    assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
+    with pytest.raises(ValueError, match="no layer 'typo'; did you mean"):
+        effective_fields(model, some, "typo")
 
 
 def test_the_model_is_given_back_as_it_was():
     model = maxvit("compact")
+    model.stem.norm.eval()  # a frozen part stays frozen
     statistics = {name: value.clone() for name, value in model.named_buffers()}
     effective_field(model, pictures(2, 32, 32), "stem", (0, 0))
-    assert model.training and all(weight.grad is None for weight in model.parameters())
+    assert model.training and model.head.training and not model.stem.norm.training
+    assert all(weight.grad is None for weight in model.parameters())
     assert all(torch.equal(value, statistics[name]) for name, value in model.named_buffers())
 
 

@@ -1,7 +1,10 @@
 """The explorer in a browser says what Python says, and without a script it still says something."""
 
+import base64
+import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +13,14 @@ from helpers import randomise
 
 from minimaxvit import MAXVIT, MaxViT, MaxViTConfig, MBConv, maxvit
 from minimaxvit.data import normalise
-from minimaxvit.seeing import measure_heads, record_attention, trace
+from minimaxvit.seeing import (
+    effective_field,
+    extent,
+    measure_heads,
+    middle,
+    record_attention,
+    trace,
+)
 from minimaxvit.seeing.explorer import explorer, explorer_page
 from minimaxvit.seeing.field import layers
 from minimaxvit.seeing.rollout import rollout
@@ -103,14 +113,16 @@ def told(page, layer, of):
     return page.locator(f"[data-layer='{layer}'] [data-of='{of}']").inner_text()
 
 
-def rounded(model, image):
-    """What attention is as the page carries it: scores in half precision."""
+def rounded(model, pictures, index):
+    """What attention to one picture is as the page carries it: scores in half precision."""
     with record_attention(model) as maps, torch.no_grad():
-        model(normalise(image[None]))
-    for attention in maps.values():
-        object.__setattr__(attention, "content", attention.content.half().double())
-        object.__setattr__(attention, "bias", attention.bias.half().double())
-    return maps
+        model(normalise(pictures))  # all at once, as the page: a batch changes the last digits
+    return {
+        name: replace(
+            each, content=each.content[[index]].half().double(), bias=each.bias.half().double()
+        )
+        for name, each in maps.items()
+    }
 
 
 @in_a_browser
@@ -121,7 +133,7 @@ def test_what_is_read_is_what_python_says(small, open_page, network, picture, he
     page = alive(open_page, fragment)
     choose(page, "picture", picture)
     choose(page, "weights", list(networks).index(network))
-    maps = rounded(networks[network], pictures[picture])
+    maps = rounded(networks[network], pictures, picture)
     for layer in ("1.1 BlockAttention", "1.1 GridAttention", "2.2 GridAttention"):
         page.click(f"button:has-text('{layer}')")
         choose(page, "head", head if layer.startswith("2") or head < 1 else 0)
@@ -166,7 +178,7 @@ def test_a_score_is_content_plus_bias_of_the_key_that_is_pointed_at(small, open_
     page, layer = alive(open_page, fragment), "1.1 GridAttention"
     page.click(f"button:has-text('{layer}')")
     choose(page, "head", 0)
-    attention = rounded(networks["one"], pictures[0])[layer]
+    attention = rounded(networks["one"], pictures, 0)[layer]
     page.mouse.click(*hover(page, layer, (1, 2), (4, 8)))
     assert "(locked)" in told(page, layer, "query")
     group, slot = (attention.tokens == 1 * 8 + 2).nonzero()[0]
@@ -220,7 +232,7 @@ def test_a_key_has_the_colour_of_its_share(small, open_page):
 
     networks, pictures, fragment = small
     page, layer = alive(open_page, fragment), "1.1 BlockAttention"
-    attention = rounded(networks["one"], pictures[0])[layer]
+    attention = rounded(networks["one"], pictures, 0)[layer]
     hover(page, layer, (0, 0), (4, 8))
     row = attention.row((0, 0), attention.weights())[0].mean(0)
     for token in attention.tokens[0].tolist():
@@ -241,7 +253,7 @@ def test_what_is_attended_to_and_who_attends_are_row_and_column(small, open_page
     page.click(f"button:has-text('{layer}')")
     choose(page, "direction", "by")
     hover(page, layer, (3, 5), (4, 8))
-    attention = rounded(networks["one"], pictures[0])[layer]
+    attention = rounded(networks["one"], pictures, 0)[layer]
     column = attention.lift(attention.weights())[0].mean(0)[:, 3 * 8 + 5]
     shares = [float(share) for share in re.findall(r": ([\d.]+)", told(page, layer, "strongest"))]
     known = column[column > 0].sort(descending=True).values
@@ -268,6 +280,78 @@ def test_every_field_reaches_what_python_reaches(small, open_page):
             shares = rollout(model, pictures[:1], name, (row, column))[0].flatten()
             known = (shares.sort(descending=True).values.cumsum(0) < 0.5 - 1e-9).sum() + 1
             assert abs(half - known) <= 1  # the page's scores are rounded
+
+
+def carried(fragment):
+    return json.loads(re.search(r'application/json">(.*?)</script>', fragment)[1])
+
+
+@in_a_browser
+def test_effective_fields_are_those_of_python(small, open_page):
+    networks, pictures, fragment = small
+    page, name, query = alive(open_page, fragment), "2.1 GridAttention", (0, 3)
+    choose(page, "view", "fields")
+    page.locator(f"[data-layer='{name}'] canvas[data-of=exact]").focus()
+    for key in 4 * ["ArrowUp"] + 4 * ["ArrowRight"]:  # into the corner
+        page.keyboard.press(key)
+    field = effective_field(networks["one"], pictures, name, query)
+    found = extent(field, middle(query, 8), (0.5,))
+    assert (
+        f"half of the effective field on {found.pixels[0]} pixels, or within {found.sides[0]} x "
+        f"{found.sides[0]}; it is worth {found.participation:.1f}".rstrip("0").rstrip(".")
+    ) in told(page, name, "told")
+    packed = carried(fragment)["networks"][0]["fields"][name]["map"]
+    packed = np.frombuffer(base64.b64decode(packed), np.uint8)
+    steps = np.stack([packed % 16, packed // 16], 1).reshape(2, 4, 16, 32)[query]
+    known = 15 * (field / field.max()).sqrt().numpy()
+    assert np.abs(steps - known).max() <= 0.5001
+    drawn = pixel(page, name, "effective", 31.5 / 32, 0.5 / 16)
+    assert drawn != [255, 255, 255]
+
+
+@in_a_browser
+@pytest.mark.parametrize("first", ["2.1 GridAttention", "2.2 BlockAttention", "1.1 GridAttention"])
+def test_block_stands_beside_the_grid_of_the_same_maxvit_block(small, open_page, first):
+    page = alive(open_page, small[2])
+    page.click(f"button:has-text('{first}')")
+    assert page.evaluate("document.activeElement.dataset.choice") == first  # of the new button
+    choose(page, "layers", "true")
+    block = first.split()[0]
+    assert page.locator(".mmv-panel h4").all_inner_texts() == [
+        f"{block} BlockAttention",
+        f"{block} GridAttention",
+    ]
+
+
+@in_a_browser
+def test_a_click_locks_and_a_second_one_unlocks(small, open_page):
+    page, layer = alive(open_page, small[2]), "1.1 BlockAttention"
+    place = hover(page, layer, (1, 1), (4, 8))
+    page.mouse.click(*place)
+    assert "(locked)" in told(page, layer, "query")
+    page.locator("canvas[data-of=matrix]").hover()  # asks nobody else
+    assert told(page, layer, "query").startswith("row 1, column 1;")
+    choose(page, "view", "fields")
+    assert "(locked)" in told(page, layer, "told")
+    choose(page, "view", "attention")
+    page.mouse.click(*hover(page, layer, (1, 1), (4, 8)))
+    assert "(locked)" not in told(page, layer, "query")
+
+
+@in_a_browser
+def test_what_changes_is_spoken(small, open_page):
+    page = alive(open_page, small[2])
+    spoken = page.locator("[aria-live=polite]")
+    page.locator("canvas[data-of=picture]").focus()
+    page.keyboard.press("ArrowLeft")
+    assert spoken.inner_text().startswith("1.1 BlockAttention: query row 2, column 3;")
+    choose(page, "view", "fields")
+    page.locator("[data-layer='stem'] canvas[data-of=exact]").focus()
+    page.keyboard.press("ArrowLeft")
+    assert re.match(r"stem, row \d+, column \d+: 49 of 512 pixels", spoken.inner_text())
+    choose(page, "view", "rule")
+    page.click("text=I have guessed")
+    assert "it has heard from" in spoken.inner_text()
 
 
 @in_a_browser
@@ -392,9 +476,26 @@ def test_networks_that_differ_are_refused():
         explorer({"a": MaxViT(SMALL), "b": other}, images(1, 16, 16), ["x"], CLASSES)
 
 
+def test_sides_may_be_odd():
+    model, classes = maxvit("compact").double(), [str(number) for number in range(10)]
+    data = carried(explorer({"a": model}, images(1, 13, 16), ["odd"], classes))
+    strides = [layer["stride"] for layer in data["layers"]]
+    assert strides == [1, 2, 4, 4, 4, 8]
+
+
+def test_a_filter_may_be_dead():
+    model = randomise(MaxViT(SMALL))
+    torch.nn.init.zeros_(layers(model)["1.1 MBConv"].depthwise.weight)
+    data = carried(explorer({"a": model}, images(1, 16, 16), ["x"], CLASSES))
+    (step,) = data["networks"][0]["steps"]["1.1 MBConv"]
+    assert step["branches"][1][0]["kernel"] == 9 * [0.111111]
+
+
 def test_names_must_fit_the_pictures_and_pictures_the_network():
     with pytest.raises(ValueError, match="2 pictures need as many names, got 1"):
         explorer({"a": MaxViT(SMALL)}, images(2, 16, 16), ["x"], CLASSES)
+    with pytest.raises(ValueError, match="'a' tells 3 classes apart, but 2 are named"):
+        explorer({"a": MaxViT(SMALL)}, images(1, 16, 16), ["x"], CLASSES[:2])
     with pytest.raises(ValueError, match="does not divide by window"):
         explorer({"a": MaxViT(SMALL)}, images(1, 20, 20), ["x"], CLASSES)
     with pytest.raises(ValueError, match="no attention to record"):

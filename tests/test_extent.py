@@ -62,4 +62,5 @@ def test_fields_are_drawn_with_the_squares_that_are_told():
         "Far. one: half of it within 4 x 4 pixels, 99 % within 4 x 4; the smallest set with half "
         "of it has 8 pixels; it is worth 16 of 256 pixels. even: half of it within 13 x 13 pixels"
     )
+    assert one.images[0].get_clim() == even.images[0].get_clim() == (0, 1)
     assert even.get_xlim() == (-0.5, 15.5)

@@ -64,6 +64,13 @@ def test_two_keys_shared_evenly_count_as_two():
     assert heads.entropy.item() == 1 and heads.keys.item() == 2
 
 
+def test_more_layers_than_marks_are_all_drawn():
+    attention = recorded(BlockAttention)
+    heads = measure_heads(attention, attention.weights())
+    figure, sentence = draw_heads({f"layer {i}": (heads, 16) for i in range(7)}, "Many")
+    assert len(figure.axes[0].texts) == 14 and "layer 6: heads" in sentence
+
+
 def test_every_head_is_drawn_and_told():
     attention = recorded(BlockAttention)
     heads = measure_heads(attention, attention.weights(content=False, position=False))

@@ -22,6 +22,22 @@ def test_a_picture_of_the_right_size_is_read_as_it_is(tmp_path):
         np.testing.assert_array_equal(image[0].permute(1, 2, 0), pixels)
 
 
+def test_a_phone_s_note_on_how_it_was_held_is_heeded(tmp_path):
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:4] = 255  # the upper half is white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    image, _ = read_picture(tmp_path / "turned.png", 8)
+    assert (image[..., 4:] == 255).all() and (image[..., :4] == 0).all()
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    grey = np.array([[0, 257], [257 * 128, 65535]], np.uint16)
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    assert read_picture(tmp_path / "deep.png", 2)[0][0, 0].tolist() == [[0, 1], [128, 255]]
+
+
 def test_grey_becomes_three_channels_alike(tmp_path):
     Image.fromarray(noise(32, 32)).convert("L").save(tmp_path / "grey.png")
     pixels = torch.from_numpy(np.array(Image.open(tmp_path / "grey.png")))

@@ -141,6 +141,21 @@ def test_maps_have_the_size_and_the_pixels_of_their_layer():
     assert not any(each.content.requires_grad or each.bias.requires_grad for each in maps.values())
 
 
+def test_dense_tasks_are_recorded_too():
+    model, images = MaxViT(SMALL), torch.randn(1, 3, 16, 16)
+    with record_attention(model) as maps, torch.no_grad():
+        model.features(images)
+        assert len(maps) == 6 and maps["1.1 GridAttention"].stride == 4
+        model(images=images)
+
+
+def test_tokens_of_odd_sides_are_powers_of_two_apart():
+    model = maxvit("compact").eval()
+    with record_attention(model) as maps, torch.no_grad():
+        model(torch.randn(1, 3, 13, 16))
+    assert maps["2.1 BlockAttention"].stride == 4
+
+
 def hooks(model):
     return sum(len(part._forward_pre_hooks) for part in model.modules())
 

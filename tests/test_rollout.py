@@ -12,7 +12,7 @@ from minimaxvit.compact import FullStem, PooledConvs
 from minimaxvit.data import normalise
 from minimaxvit.mbconv import Conv3x3, Downsample
 from minimaxvit.network import Stem
-from minimaxvit.seeing import record_attention, rollout
+from minimaxvit.seeing import record_attention, rollout, trace
 from minimaxvit.seeing.rollout import mix
 
 SMALL = MaxViTConfig((1, 2), (32, 32), 8, window=2, num_classes=3, parts=2 * (MAXVIT,))
@@ -101,6 +101,24 @@ def test_the_model_is_given_back_as_it_was():
 def test_what_is_not_there_is_named(layer, query, said):
     with pytest.raises(ValueError, match=said):
         rollout(maxvit("compact"), pictures(1, 32, 32), layer, query)
+
+
+def test_where_all_taps_are_zero_they_take_evenly():
+    conv = Conv3x3(1, 1)
+    torch.nn.init.zeros_(conv.weight)
+    out = mix(conv, torch.arange(9.0, dtype=torch.float64).view(1, 1, 3, 3), None)
+    assert out[0, 0, 1, 1] == pytest.approx(4) and out[0, 0, 0, 0] == pytest.approx(2)
+
+
+def test_it_draws_no_chance_and_works_where_gradients_are_off():
+    model = maxvit("compact")
+    torch.manual_seed(0)
+    known = torch.rand(1)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        rollout(model, pictures(1, 32, 32))
+        trace(model, 32, 32, "2.1 GridAttention", (0, 0))
+    assert torch.rand(1) == known
 
 
 def test_a_part_of_ones_own_must_be_said():

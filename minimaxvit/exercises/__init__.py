@@ -5,7 +5,9 @@ from .blocks_and_grids import GROUP_OF, PASTE_GRID
 from .checking import Exercise, check, hint
 from .convolutions import MBCONV_WEIGHTS, SQUEEZE_EXCITE, STRIDED
 from .first_look import STAGE_SIDES, WINDOW_COST
+from .how_far import RECEPTIVE_FIELD, SMALLEST_SET
 from .max_sa import DROP_BRANCH, GRID_LAYER
 from .positions import READ_BIAS, RELATIVE_INDEX
 from .train_it import SCHEDULE, SMOOTHED_LOSS
+from .what_it_attends_to import EFFECTIVE_KEYS, LIFT
 from .whole_network import DROP_RATES, HEAD

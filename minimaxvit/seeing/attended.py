@@ -3,6 +3,7 @@
 from math import ceil
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from .partitions import DPI, frame
@@ -19,7 +20,7 @@ def draw_attended(picture, rows, query, title):
     column) and framed. In each token stands its share in percent, where it fits. Returns the figure
     and a sentence with its numbers.
     """
-    rows = np.asarray(rows)
+    rows = torch.as_tensor(rows).cpu().numpy()
     heads, h, w = rows.shape
     lines = ceil((heads + 1) / COLUMNS)
     figure = Figure(figsize=(3.4 * COLUMNS, 0.5 + 3.7 * lines), dpi=DPI, layout="constrained")

@@ -69,19 +69,20 @@ def _first(cumulative, shares):
 
 
 def draw_fields(panels, title, columns=3):
-    """Draw fields, a panel each, from white for none to black for its own largest share.
+    """Draw fields, a panel each, from white for none to black for the largest share of all.
 
     A panel is (label, field, centre), the field (h, w) and its centre as for `extent`. The squares
     that hold 50 % and 99 % are framed. Returns the figure and a sentence with its numbers.
     """
     rows = ceil(len(panels) / columns)
     figure = Figure(figsize=(3.3 * columns, 0.6 + 3.7 * rows), dpi=DPI, layout="constrained")
-    figure.suptitle(f"{title}\n(frames: the squares that hold 50 % and 99 %)", fontsize=11)
-    told = []
+    caption = "one scale; frames: the squares that hold 50 % and 99 %, if they fit"
+    figure.suptitle(f"{title}\n({caption})", fontsize=11)
+    darkest, told = max(np.asarray(field).max() for _, field, _ in panels), []
     for place, (label, field, centre) in enumerate(panels, start=1):
         found = extent(torch.as_tensor(field), centre, DRAWN)
         axes = figure.add_subplot(rows, columns, place)
-        axes.imshow(np.asarray(field), cmap="Greys", vmin=0)
+        axes.imshow(np.asarray(field), cmap="Greys", vmin=0, vmax=darkest)
         for side, dashes in zip(found.sides, ("-", "--"), strict=True):
             _frame_square(axes, centre, side, dashes)
         half, most = found.sides

@@ -7,10 +7,10 @@ the paths between them, and is 0 only where there is none.
 
 from difflib import get_close_matches
 from functools import singledispatch
+from math import ceil, log2
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from ..block import GroupAttention
 from ..compact import FullStem, PooledConvs
@@ -36,6 +36,7 @@ def layers(model):
     return named
 
 
+@torch.enable_grad()
 def trace(model, h, w, layer, query, excite=True):
     """Count the paths from each pixel, and from each token on the way, to one token of a layer.
 
@@ -88,9 +89,7 @@ def add_up(part, x, excite):
 
 @add_up.register
 def _(part: Conv3x3, x, excite):
-    ones = Conv3x3(1, 1, part.stride[0], bias=False)  # padded by its own rule
-    nn.init.ones_(ones.weight)
-    return ones.double().requires_grad_(False)(x)
+    return of_one_channel(part, torch.ones(3, 3))(x)
 
 
 @add_up.register
@@ -127,6 +126,24 @@ def _(part: GroupAttention, x, excite):
     groups = part.partition(x.permute(0, 2, 3, 1), part.window)  # (1, n, t, 1)
     met = groups.sum(2, keepdim=True).expand_as(groups)
     return x + part.reverse(met, part.window, *x.shape[2:]).permute(0, 3, 1, 2)
+
+
+def of_one_channel(part, kernel):
+    """Build a convolution that strides and pads as `part` does, with this kernel (3, 3)."""
+    with torch.device("meta"):  # draws no chance
+        conv = Conv3x3(1, 1, part.stride[0], bias=False)
+    conv = conv.to_empty(device="cpu").double().requires_grad_(False)
+    conv.weight.copy_(kernel)
+    return conv
+
+
+def pixels_apart(picture, size):
+    """How many pixels neighbouring tokens are apart, given the (h, w) of picture and map.
+
+    Each halving rounds odd sides up, so it is the power of two at or above their ratio.
+    """
+    pixels, tokens = max(zip(picture, size, strict=True), key=lambda axis: axis[1])
+    return 2 ** max(0, ceil(log2(pixels / tokens)))
 
 
 def pooled(x, stride):

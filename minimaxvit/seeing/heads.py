@@ -5,6 +5,7 @@ has learnt: so a distance says something only beside that of even weights.
 """
 
 from dataclasses import dataclass
+from itertools import cycle
 
 import torch
 from matplotlib.figure import Figure
@@ -60,8 +61,8 @@ def draw_heads(layers, title):
     figure.suptitle(title, fontsize=11)
     axes = figure.subplots()
     told = []
-    for mark, (label, (heads, t)) in zip(MARKS, layers.items(), strict=False):
-        across, up = heads.distance / heads.even, heads.keys / t
+    for mark, (label, (heads, t)) in zip(cycle(MARKS), layers.items(), strict=False):
+        across, up = (heads.distance / heads.even).cpu(), (heads.keys / t).cpu()
         axes.plot(across, up, mark, color="0.35", mfc="none", ms=9, label=label)
         for number, place in enumerate(zip(across.tolist(), up.tolist(), strict=True), start=1):
             axes.annotate(number, place, (6, 6), textcoords="offset points", fontsize=9)

@@ -12,7 +12,7 @@ from einops import rearrange
 
 from ..block import GroupAttention
 from ..network import MaxViT
-from .field import layers, refuse_outside
+from .field import layers, pixels_apart, refuse_outside
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def record_attention(model):
         def before(module, function):
             hooks.callback(module.register_forward_pre_hook(function).remove)
 
-        before(model, partial(_measure_picture, picture))
+        first = model.stem if isinstance(model, MaxViT) else model
+        before(first, partial(_measure_picture, picture))
         for name, part in named.items():
             before(part, partial(_write_down, maps, name, picture))
         yield maps
@@ -102,5 +103,5 @@ def _write_down(maps, name, picture, part, inputs):
     content = rearrange(part.attention.content(groups), "(b n) heads q t -> b heads n q t", b=b)
     numbers = torch.arange(h * w, device=x.device).view(1, h, w, 1)
     tokens = part.partition(numbers, part.window)[0, :, :, 0]
-    stride = max(1, round(picture[0] / h))
+    stride = pixels_apart(picture, (h, w))
     maps[name] = Attention(name, content, part.attention.bias(), tokens, (h, w), stride)

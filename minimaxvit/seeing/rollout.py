@@ -10,13 +10,14 @@ import torch
 
 from ..block import GroupAttention
 from ..compact import FullStem, PooledConvs
-from ..data import normalise
 from ..mbconv import Conv3x3, Downsample, MBConv
 from ..network import Stem
-from .field import layers, pooled, refuse_outside, refuse_unknown
+from .evaluating import evaluating, ready
+from .field import layers, of_one_channel, pooled, refuse_outside, refuse_unknown
 from .recording import record_attention
 
 
+@torch.enable_grad()
 def rollout(model, images, layer=None, query=None):
     """Deal out to the pixels what the head, or one token, takes in: (b, h, w), each sums to 1.
 
@@ -26,13 +27,10 @@ def rollout(model, images, layer=None, query=None):
     named = layers(model)
     layer = layer or list(named)[-1]
     refuse_unknown(layer, named)
-    training = model.training
-    try:
-        with record_attention(model) as maps, torch.no_grad():
-            model.eval()(normalise(images))
-    finally:
-        model.train(training)
-    weights = {name: each.weights().double().mean(1) for name, each in maps.items()}  # (b, n, t, t)
+    with evaluating(model), record_attention(model) as maps, torch.no_grad():
+        model(ready(model, images))
+    # (b, n, t, t) each
+    weights = {name: each.weights().double().mean(1).cpu() for name, each in maps.items()}
     shares = torch.ones(len(images), 1, *images.shape[2:], dtype=torch.float64, requires_grad=True)
     x = shares
     for name, part in named.items():
@@ -59,9 +57,14 @@ def mix(part, x, weights):
 
 @mix.register
 def _(part: Conv3x3, x, weights):
-    kernel = Conv3x3(1, 1, part.stride[0], bias=False).double().requires_grad_(False)
-    kernel.weight.copy_(part.weight.detach().abs().mean((0, 1)))
-    return kernel(x) / kernel(torch.ones_like(x))  # at a border fewer share the whole
+    conv = of_one_channel(part, tap_shares(part))
+    return conv(x) / conv(torch.ones_like(x))  # at a border fewer share the whole
+
+
+def tap_shares(conv):
+    """How much each tap of a kernel takes, by its size: (3, 3), sums to 1; even if all are 0."""
+    sizes = conv.weight.detach().double().abs().mean((0, 1)).cpu()
+    return sizes / sizes.sum() if sizes.sum() > 0 else torch.full((3, 3), 1 / 9).double()
 
 
 @mix.register

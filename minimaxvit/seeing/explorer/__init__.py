@@ -1,10 +1,11 @@
 """One self-contained piece of HTML in which to look around in a network: attention and fields."""
 
-import hashlib
 import json
+from contextlib import ExitStack
 from html import escape
 from pathlib import Path
 
+from ..evaluating import evaluating
 from .payload import payload
 from .still import still
 
@@ -26,7 +27,7 @@ def explorer(networks, images, names, classes):
     `networks` is {label: MaxViT}, all of one configuration, so that one can be held against the
     other; `images` uint8 (n, 3, h, w), `names` their names, `classes` what the networks tell
     apart. Without JavaScript a picture, a sentence and a table remain. ValueError for networks of
-    several configurations, without attention, or for a number of names that does not fit.
+    several configurations or without attention, and for a number of names that does not fit.
     """
     configurations = {label: model.config for label, model in networks.items()}
     first, *others = configurations
@@ -38,22 +39,25 @@ def explorer(networks, images, names, classes):
             )
     if len(names) != len(images):
         raise ValueError(f"{len(images)} pictures need as many names, got {len(names)}")
-    modes = {label: model.training for label, model in networks.items()}
-    try:
+    for label, model in networks.items():
+        if len(classes) != model.config.num_classes:
+            raise ValueError(
+                f"{label!r} tells {model.config.num_classes} classes apart, but {len(classes)} are "
+                f"named"
+            )
+    with ExitStack() as modes:
         for model in networks.values():
-            model.eval()
-        data = json.dumps(payload(networks, images, names, classes), separators=(",", ":"))
+            modes.enter_context(evaluating(model))
+        carried = payload(networks, images, names, classes)
         without_script = still(networks[first], images[0], names[0])
-    finally:
-        for label, model in networks.items():
-            model.train(modes[label])
-    mark = hashlib.sha256((data + without_script).encode()).hexdigest()[:12]
-    style, scripts = _read("explorer.css"), "\n".join(map(_read, SCRIPTS))
+    data = json.dumps(carried, separators=(",", ":"), allow_nan=False)
     data = data.replace("<", "\\u003c")  # no name may close the element
+    style, scripts = _read("explorer.css"), "\n".join(map(_read, SCRIPTS))
+    # The attribute keeps JupyterLab's own shortcuts away from our keys.
     return (
-        f'<div class="mmv-explorer" id="mmv-{mark}">\n<div class="mmv-still">{without_script}'
-        f'</div>\n<script type="application/json">{data}</script>\n<style>{style}</style>\n'
-        f"<script>(() => {{\n{scripts}\n}})();</script>\n</div>"
+        f'<div class="mmv-explorer" data-lm-suppress-shortcuts="true">\n<div class="mmv-still">'
+        f'{without_script}</div>\n<script type="application/json">{data}</script>\n'
+        f"<style>{style}</style>\n<script>(() => {{\n{scripts}\n}})();</script>\n</div>"
     )
 
 

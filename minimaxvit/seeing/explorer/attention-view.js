@@ -22,7 +22,7 @@ function attentionView(tool, controls) {
   for (const layer of data.layers) {
     const on = { click: () => set({ layer: layer.name, key: null }) };
     const text = `${layer.name} ${layer.size.join(" x ")}`;
-    const button = make("button", { type: "button", disabled: !layer.kind, on }, text);
+    const button = make("button", { type: "button", disabled: !layer.kind, data: { choice: layer.name }, on }, text);
     button.setAttribute("aria-pressed", layer === first);
     depth.append(make("li", {}, button));
   }
@@ -31,12 +31,13 @@ function attentionView(tool, controls) {
   return () => panels.forEach((panel) => panel.draw());
 }
 
-// A layer and its neighbour of the other kind, block first where it comes first.
+// A layer and its neighbour of the other kind, that of the same MaxViT block if there is one.
 function pairOf(attending, layer) {
   const i = attending.indexOf(layer);
-  const partner = [attending[i + 1], attending[i - 1]].find(
+  const pairs = [attending[i - 1], attending[i + 1]].filter(
     (other) => other && other.kind !== layer.kind && `${other.size}` === `${layer.size}`,
   );
+  const partner = pairs.find((other) => other.name.split(" ")[0] === layer.name.split(" ")[0]) ?? pairs[0];
   return attending.filter((each) => each === layer || each === partner);
 }
 
@@ -64,7 +65,7 @@ function makePanel(tool, layer) {
   const picture = make("canvas", {
     width: W * zoom, height: H * zoom, tabIndex: 0, role: "application", data: { of: "picture" },
     "aria-label": `${layer.name}, ${h} x ${w} tokens. Arrow keys move the query, Enter locks it, ` +
-      "Escape unlocks it, shift and arrow keys choose a key.",
+      "Escape unlocks it; when locked, or with shift, arrow keys choose a key.",
   });
   const heads = Array.from({ length: layer.heads }, (_, head) => {
     const on = { click: () => set({ head: chosen.head === head ? -1 : head }) };
@@ -73,7 +74,7 @@ function makePanel(tool, layer) {
   const cell = Math.max(2, Math.floor(192 / t));
   const square = make("canvas", { width: t * cell, height: t * cell, data: { of: "matrix" } });
   const table = make("canvas", { width: side * 18, height: side * 18, data: { of: "table" } });
-  const reading = make("dl", { className: "mmv-reading", "aria-live": "polite" });
+  const reading = make("dl", { className: "mmv-reading" });
 
   picture.addEventListener("pointermove", (event) => {
     const [row, column] = cellAt(event, picture, [h, w]);
@@ -83,13 +84,10 @@ function makePanel(tool, layer) {
     } else tool.move(row, column, layer.size);
     tool.draw();
   });
-  picture.addEventListener("click", (event) => {
-    tool.move(...cellAt(event, picture, [h, w]), layer.size);
-    chosen.locked = true;
-    tool.draw();
-  });
+  picture.addEventListener("click", (event) => tool.clicked(cellAt(event, picture, [h, w]), layer.size));
   picture.addEventListener("keydown", (event) => tool.pressed(event, layer));
   square.addEventListener("pointermove", (event) => {
+    if (chosen.locked) return;
     const [asks, answers] = cellAt(event, square, [t, t]);
     const [slot, key] = chosen.direction === "to" ? [asks, answers] : [answers, asks];
     const token = layer.tokens[look(tool, layer).group][slot];
@@ -118,7 +116,7 @@ function makePanel(tool, layer) {
 }
 
 function range(values, soft) {
-  return [soft ? 0 : Math.min(...values), Math.max(...values)];
+  return [soft ? 0 : smallest(values), largest(values)];
 }
 
 // The picture, pale outside the group; on each key a square, the larger the more it is attended to.
@@ -177,17 +175,17 @@ function drawTable({ data, chosen }, { layer, attention, asks, answers }, canvas
   outline(canvas.getContext("2d"), (right + p - 1) * size, (down + p - 1) * size, size, size);
 }
 
-function read({ data, chosen }, seen, list) {
+function read({ data, chosen, say }, seen, list) {
   const { layer, attention, row, column, group, slot, shares, strongest, key, asks, answers } = seen;
-  const [h, w] = layer.size, [tall, wide] = layer.stride, t = shares.length;
+  const [h, w] = layer.size, stride = layer.stride, t = shares.length;
   const where = (i) => `${Math.floor(layer.tokens[group][i] / w)}, ${layer.tokens[group][i] % w}`;
   const write = (number) => number.toFixed(3);
   const part = (kind) => average(headsOf(layer, chosen.head), (head) =>
     scores(layer, attention, chosen.picture, head, group)[kind][asks * t + answers]);
   const [content, bias] = [part("content"), part("bias")];
   const told = {
-    query: `row ${row}, column ${column}; pixels ${row * tall} to ${(row + 1) * tall - 1} down, ` +
-      `${column * wide} to ${(column + 1) * wide - 1} across${chosen.locked ? " (locked)" : ""}`,
+    query: `row ${row}, column ${column}; pixels ${row * stride} to ${(row + 1) * stride - 1} down, ` +
+      `${column * stride} to ${(column + 1) * stride - 1} across${chosen.locked ? " (locked)" : ""}`,
     group: `${group} of ${layer.tokens.length}, cut by ${layer.pattern}`,
     keys: `${t} of ${h * w}`,
     strongest: strongest.slice(0, 5).map((i) => `${where(i)}: ${write(shares[i])}`).join("; "),
@@ -204,6 +202,7 @@ function read({ data, chosen }, seen, list) {
   }
   const likely = data.networks[chosen.network].likely[chosen.picture].slice(0, 3);
   told.prediction = likely.map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`).join(", ");
+  say(`${layer.name}: query ${told.query}; key ${told.key}`);
   list.replaceChildren(...Object.entries(told).flatMap(([name, text]) =>
     [make("dt", {}, name), make("dd", { data: { of: name } }, text)]));
 }

@@ -101,7 +101,7 @@ function entropy(shares) {
 // Mean distance of the keys in pixels, from the query's middle to theirs.
 function distance(layer, group, slot, shares) {
   const width = layer.size[1];
-  const place = (token) => [Math.floor(token / width) * layer.stride[0], (token % width) * layer.stride[1]];
+  const place = (token) => [Math.floor(token / width) * layer.stride, (token % width) * layer.stride];
   const [row, column] = place(layer.tokens[group][slot]);
   return shares.reduce((sum, share, key) => {
     const [r, c] = place(layer.tokens[group][key]);

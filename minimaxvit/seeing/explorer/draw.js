@@ -60,6 +60,15 @@ function outline(context, x, y, width, height, thick = 2) {
   }
 }
 
+// Of lists longer than a call may have arguments.
+function largest(values) {
+  return values.reduce((most, value) => Math.max(most, value), -Infinity);
+}
+
+function smallest(values) {
+  return -largest(values.map((value) => -value));
+}
+
 // The [row, column] of the cell under the pointer, of h by w.
 function cellAt(event, canvas, [h, w]) {
   const box = canvas.getBoundingClientRect();

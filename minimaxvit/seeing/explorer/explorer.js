@@ -34,7 +34,9 @@ function start(root) {
   };
   const body = make("div", { className: "mmv-body" });
   let draw = () => {};
-  const tool = { data, chosen, body, set, move, tokenAt, pressed, draw: () => draw() };
+  const spoken = make("p", { className: "mmv-spoken", "aria-live": "polite" }); // for screen readers
+  const say = (text) => (spoken.textContent = text);
+  const tool = { data, chosen, body, set, move, tokenAt, clicked, pressed, say, draw: () => draw() };
 
   function set(changes) {
     Object.assign(chosen, changes);
@@ -54,9 +56,18 @@ function start(root) {
     chosen.key = null;
   }
 
+  // A click locks the query where it is; one on the locked token unlocks it.
+  function clicked(place, size) {
+    chosen.locked = !(chosen.locked && `${place}` === `${tokenAt(size)}`);
+    move(...place, size);
+    draw();
+  }
+
   function pressed(event, layer) {
     const step = STEPS[event.key], [row, column] = tokenAt(layer.size);
-    if (step && event.shiftKey && layer.kind) chosen.key = nextKey(tool, layer, step);
+    const ofKeys = chosen.view === "attention" && (event.shiftKey || chosen.locked);
+    if (step && ofKeys) chosen.key = nextKey(tool, layer, step);
+    else if (step && chosen.locked) say("The query is locked: Escape unlocks it.");
     else if (step) move(row + step[0], column + step[1], layer.size);
     else if (event.key === "Enter") chosen.locked = !chosen.locked;
     else if (event.key === "Escape") Object.assign(chosen, { locked: false, key: null });
@@ -83,9 +94,12 @@ function start(root) {
     draw();
   }
 
-  root.append(body);
+  root.append(body, spoken);
   root.classList.add("mmv-alive");
   build();
 }
 
-for (const root of document.querySelectorAll(".mmv-explorer:not(.mmv-alive)")) start(root);
+for (const root of document.querySelectorAll(".mmv-explorer:not([data-begun])")) {
+  root.dataset.begun = true; // one that fails is not tried again by the script of another
+  start(root);
+}

@@ -15,7 +15,7 @@ function fieldsView(tool, controls) {
   const rows = data.layers.map((_, number) => makeRow(tool, number));
   tool.body.append(
     make("table", { className: "mmv-fields" }, head, ...rows.map((row) => row.box)),
-    make("p", {}, "Hatched: nothing leads there. Exact fields and paths are counted. Effective fields " +
+    make("p", {}, "Hatched: nothing leads there (effective: less than a thousandth of the most). Exact fields and paths are counted. Effective fields " +
       `are measured, the mean over ${data.pictures.length} pictures with all parts at work, drawn by the ` +
       "square root of the share. Rollout is a heuristic, for the picture chosen."),
   );
@@ -35,11 +35,11 @@ function makeRow(tool, number) {
       tool.move(...cellAt(event, canvas, layer.size), layer.size);
       tool.draw();
     });
-    canvas.addEventListener("click", () => {
-      chosen.locked = !chosen.locked;
-      tool.draw();
+    canvas.addEventListener("click", (event) => tool.clicked(cellAt(event, canvas, layer.size), layer.size));
+    canvas.addEventListener("keydown", (event) => {
+      tool.pressed(event, layer);
+      tool.say(`${layer.name}, ${told.textContent}`);
     });
-    canvas.addEventListener("keydown", (event) => tool.pressed(event, layer));
     return canvas;
   });
   const name = make("th", {}, layer.name, make("br"), layer.size.join(" x "), told);
@@ -58,18 +58,18 @@ function drawRow({ data, chosen, tokenAt }, number, maps, told) {
   const effective = carried && [...carried.map.subarray(index * pixels, (index + 1) * pixels)];
   const drawn = [paths.map((count) => +(count > 0)), paths, effective?.map(Math.sqrt), rollout];
   maps.forEach((canvas, i) => {
-    const context = canvas.getContext("2d"), values = drawn[i]?.map((value, at) => (paths[at] ? value : null));
+    const context = canvas.getContext("2d"), values = drawn[i]?.map((value) => value || null);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    if (values) drawMap(canvas, values, data.side, data.palette, 0, Math.max(...values));
+    if (values) drawMap(canvas, values, data.side, data.palette, 0, largest(values));
     outline(context, (column * canvas.width) / w, (row * canvas.height) / h, canvas.width / w, canvas.height / h, 1);
   });
-  const count = (shares) => needed(shares, 0.5).filter(Boolean).length, most = Math.max(...paths);
+  const count = (shares) => needed(shares, 0.5).filter(Boolean).length, most = largest(paths);
   const side = carried?.sides[index];
   told.textContent =
-    `row ${row}, column ${column}: ${paths.filter(Boolean).length} of ${pixels} pixels, by up to ` +
+    `row ${row}, column ${column}${chosen.locked ? " (locked)" : ""}: ${paths.filter(Boolean).length} of ${pixels} pixels, by up to ` +
     `${most.toLocaleString("en")} path${most === 1 ? "" : "s"}; half of ` +
     (carried
       ? `the effective field on ${carried.pixels[index]} pixels, or within ${side} x ${side}; it is worth ` +
         `${carried.worth[index]}; half of `
-      : "") + `the rollout on ${count(rollout)}` + (carried ? "" : "; of so large a map no effective field is carried");
+      : "") + `the rollout on ${count(rollout)}` + (carried ? "" : "; no effective field is carried for this map, or for so large a picture");
 }

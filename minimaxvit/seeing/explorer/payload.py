@@ -9,18 +9,20 @@ from functools import singledispatch
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib import colormaps
 
 from ...block import BlockAttention, GridAttention, GroupAttention
 from ...compact import FullStem, PooledConvs
-from ...data import normalise
 from ...mbconv import Conv3x3, Downsample, MBConv
 from ...network import Stem
 from ..effective import effective_fields
+from ..evaluating import ready
 from ..extent import extent, middle
-from ..field import layers
+from ..field import layers, pixels_apart
 from ..heads import measure_heads
 from ..recording import record_attention
+from ..rollout import tap_shares
 
 PATTERNS = {
     BlockAttention: "b (n1 p1) (n2 p2) c -> b (n1 n2) (p1 p2) c",
@@ -58,17 +60,19 @@ def encode(array):
 
 def _describe_layers(model, images):
     """Tell of each layer what does not depend on weights: sizes, groups, and what stands for it."""
-    told, (h, w) = [], images.shape[2:]
+    told = []
+    x = ready(model, images)
     with record_attention(model) as maps:
-        model(normalise(images))
-    x = normalise(images)
+        model(x)
     for name, part in layers(model).items():
         before, x = x.shape[2:], part(x)
-        down, across = x.shape[2:]
-        layer = {"name": name, "before": list(before), "size": [down, across]}
-        layer["stride"] = [h / down, w / across]
+        layer = {"name": name, "before": list(before), "size": list(x.shape[2:])}
+        layer["stride"] = pixels_apart(images.shape[2:], layer["size"])
         if isinstance(part, GroupAttention):
             attention = maps[name]
+            if type(part) not in PATTERNS:
+                kind = type(part).__name__
+                raise TypeError(f"the explorer knows BlockAttention and GridAttention, not {kind}")
             layer |= {
                 "kind": "block" if isinstance(part, BlockAttention) else "grid",
                 "window": part.window,
@@ -84,7 +88,7 @@ def _describe_layers(model, images):
 def _network(label, model, images, classes, sizes):
     """Tell of one network its scores, what it takes the pictures for, kernels and fields."""
     with record_attention(model) as maps:
-        shares = model(normalise(images)).softmax(1)
+        shares = model(ready(model, images)).softmax(1)
     named = layers(model)
     return {
         "label": label,
@@ -120,13 +124,14 @@ def _fields(model, images, sizes):
         if h * w > MOST_QUERIES or images[0, 0].numel() > MOST_PIXELS:
             continue
         found = effective_fields(model, images, name).flatten(0, 1)  # (queries, rows, columns)
-        stride = images.shape[2] / h
+        stride = pixels_apart(images.shape[2:], (h, w))
         extents = [
             extent(field, middle(divmod(query, w), stride), (0.5,))
             for query, field in enumerate(found)
         ]
         steps = (15 * (found / found.amax((1, 2), keepdim=True)).sqrt()).round().to(torch.uint8)
-        low, high = steps.flatten().view(-1, 2).T  # two to a byte
+        steps = F.pad(steps.flatten(), (0, steps.numel() % 2))
+        low, high = steps.view(-1, 2).T  # two to a byte
         fields[name] = {
             "map": encode((low + 16 * high).numpy()),
             "sides": [each.sides[0] for each in extents],
@@ -148,9 +153,7 @@ def steps(part):
 
 @steps.register
 def _(part: Conv3x3):
-    kernel = part.weight.detach().abs().mean((0, 1)).flatten()
-    kernel = (kernel / kernel.sum()).tolist()
-    taps = [float(f"{tap:.6g}") for tap in kernel]
+    taps = [float(f"{tap:.6g}") for tap in tap_shares(part).flatten().tolist()]
     return [{"op": "taps", "stride": part.stride[0], "kernel": taps}]
 
 

@@ -16,14 +16,14 @@ function dividers(side) {
   return [...Array(side).keys()].map((i) => i + 1).filter((i) => side % i === 0);
 }
 
-function ruleView({ data, chosen, body, set }) {
+function ruleView({ data, chosen, body, set, say }) {
   const axis = make("canvas", { width: 640, height: 60, data: { of: "axis" } });
-  const told = make("p", { data: { of: "rule" }, "aria-live": "polite" });
+  const told = make("p", { data: { of: "rule" } });
   const slider = (name, text, values) => {
     chosen[name] = values.findLast((value) => value <= chosen[name]) ?? values[0];
-    const on = { input: () => set({ [name]: values[input.value], revealed: false }) };
+    const on = { change: () => set({ [name]: values[input.value], revealed: false }) }; // at the drag's end
     const last = values.length - 1;
-    const input = make("input", { type: "range", min: 0, max: last, value: values.indexOf(chosen[name]), data: { choice: name }, on });
+    const input = make("input", { type: "range", min: 0, max: last, value: values.indexOf(chosen[name]), "aria-valuetext": chosen[name], data: { choice: name }, on });
     return make("label", {}, `${text} `, input, ` ${chosen[name]}`);
   };
   const reveal = { click: () => set({ revealed: true }) };
@@ -43,5 +43,6 @@ function ruleView({ data, chosen, body, set }) {
       ? `${product} is ${p * grid >= side ? "at least" : "less than"} H = ${side}: it has heard from ` +
         `${heard.filter(Boolean).length} of ${side}.`
       : `${product}, H = ${side}.`;
+    say(told.textContent);
   };
 }

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ...block import BlockAttention
-from ...data import normalise
+from ..evaluating import ready
 from ..field import layers
 from ..heads import measure_heads
 from ..partitions import DPI, frame
@@ -21,7 +21,7 @@ PLACES = ((0.25, 0.25), (0.5, 0.5), (0.8, 0.4))  # of the queries, as shares of 
 def still(model, image, name):
     """Tell of the first block and grid attention of one size: HTML without script."""
     with record_attention(model) as maps, torch.no_grad():
-        model(normalise(image[None]))
+        model(ready(model, image[None]))
     chosen = _pair(model, maps)
     figure, sentence = draw_looks(image.permute(1, 2, 0).cpu().numpy(), chosen)
     png = BytesIO()
