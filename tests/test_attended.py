@@ -30,7 +30,7 @@ def test_each_head_has_a_panel_on_one_scale(rows):
             f"{100 * share:.0f}" for share in shares[shares > 0]
         ]
         row, column = np.unravel_index(shares.argmax(), shares.shape)
-        told = f"{shares.max():.0%} on row {row}, column {column}"
+        told = f"{shares.max():.0%} at {row}, {column}"
         assert axes.get_title() == f"head {number}: {told}"
         assert f"head {number}: most, {told}" in sentence
         assert axes.patches[0].get_xy() == (3.5, 2.5)  # the query's frame

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from .partitions import DPI, frame
 
-COLUMNS = 3
+COLUMNS = 4
 LEGIBLE = 12  # tokens a side up to which a number fits into each of them
 
 
@@ -23,11 +23,11 @@ def draw_attended(picture, rows, query, title):
     rows = torch.as_tensor(rows).cpu().numpy()
     heads, h, w = rows.shape
     lines = ceil((heads + 1) / COLUMNS)
-    figure = Figure(figsize=(3.4 * COLUMNS, 0.5 + 3.7 * lines), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(2.7 * COLUMNS, 0.4 + 2.95 * lines), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=11)
     axes = figure.add_subplot(lines, COLUMNS, 1)
     axes.imshow(picture, extent=(-0.5, w - 0.5, h - 0.5, -0.5))
-    axes.set_title("the picture, the query framed", fontsize=10)
+    axes.set_title("the query is framed", fontsize=9)
     _finish(axes, query)
     told = []
     for head, shares in enumerate(rows, start=1):
@@ -37,8 +37,8 @@ def draw_attended(picture, rows, query, title):
         if max(h, w) <= LEGIBLE:
             _write_percents(axes, shares, rows.max())
         top = np.unravel_index(shares.argmax(), (h, w))
-        most = f"{shares.max():.0%} on row {top[0]}, column {top[1]}"
-        axes.set_title(f"head {head}: {most}", fontsize=10)
+        most = f"{shares.max():.0%} at {top[0]}, {top[1]}"
+        axes.set_title(f"head {head}: {most}", fontsize=9)
         _finish(axes, query)
         told.append(f"head {head}: most, {most}")
     asked = f"From row {query[0]}, column {query[1]} of {h} x {w} tokens"
@@ -54,5 +54,5 @@ def _write_percents(axes, shares, most):
     for (row, column), share in np.ndenumerate(shares):
         if share > 0:
             colour = "white" if 2 * share > most else "black"
-            place = {"ha": "center", "va": "center", "fontsize": 8}
+            place = {"ha": "center", "va": "center", "fontsize": 7}
             axes.text(column, row, f"{100 * share:.0f}", color=colour, **place)

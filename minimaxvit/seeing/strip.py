@@ -24,7 +24,7 @@ def draw_strip(counts, title):
         reached = np.asarray(paths) > 0
         axes = figure.add_subplot(rows, COLUMNS, place)
         axes.patch.set(hatch="////", facecolor="white", edgecolor="grey")  # shows where none is
-        axes.imshow(np.ma.masked_equal(reached, 0), cmap="Greys", vmin=0, vmax=2)
+        axes.imshow(np.ma.masked_equal(reached, 0), cmap="Greys", vmin=0, vmax=1.2)
         share = f"{reached.sum()} of {reached.size}"
         axes.set_title(f"{name}\n{share}", fontsize=10)
         axes.set(xticks=[], yticks=[])
