@@ -188,9 +188,7 @@ def run_explore(options, command):
     found = explorer(networks, images, names, record["data"]["classes"])
     page = explorer_page(found, f"Where {options.trained} looks")
     write_whole(options.out, lambda partial: partial.write_text(page, encoding="utf-8"))
-    print(
-        f"{options.out} holds everything it needs, {len(page) / 1e6:.1f} MB; open it in a browser"
-    )
+    print(f"open {options.out} in a browser; it needs nothing else, and has {len(page):,} bytes")
 
 
 def run_summary(options, command):
