@@ -20,17 +20,17 @@ function reverse(step, field, before, size, layer, how) {
   const pooled = step.op === "pool", side = pooled ? 2 : 3, stride = pooled ? 2 : step.stride;
   // Padding as TensorFlow's: at stride 2 a zero goes before only if the side is odd.
   const [top, left] = pooled ? [0, 0] : stride === 1 ? [1, 1] : [h % 2, w % 2];
+  const tap = (i, j) => (pooled || how.exact ? 1 : step.kernel[i * side + j]);
   for (let token = 0; token < field.length; token++) {
     if (!field[token]) continue;
     const row = Math.floor(token / size[1]) * stride - top, column = (token % size[1]) * stride - left;
-    const taps = [];
-    for (let i = 0; i < side * side; i++) {
-      const r = row + Math.floor(i / side), c = column + (i % side);
-      if (r < 0 || c < 0 || r >= h || c >= w) continue;
-      taps.push([r * w + c, pooled || how.exact ? 1 : step.kernel[i]]);
+    const [above, below] = [Math.max(0, -row), Math.min(side, h - row)];
+    const [first, last] = [Math.max(0, -column), Math.min(side, w - column)];
+    let whole = how.exact ? 1 : 0; // at a border fewer taps share it
+    if (!how.exact) for (let i = above; i < below; i++) for (let j = first; j < last; j++) whole += tap(i, j);
+    for (let i = above; i < below; i++) {
+      for (let j = first; j < last; j++) found[(row + i) * w + column + j] += (field[token] * tap(i, j)) / whole;
     }
-    const whole = how.exact ? 1 : taps.reduce((sum, [, share]) => sum + share, 0);
-    for (const [place, share] of taps) found[place] += (field[token] * share) / whole;
   }
   return found;
 }

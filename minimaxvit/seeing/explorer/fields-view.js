@@ -12,7 +12,8 @@ function fieldsView(tool, controls) {
     controls.append(choice("squeeze-excitation", words, chosen.excite, (value) => set({ excite: value === "true" })));
   }
   const head = make("tr", {}, ...["layer", ...MAPS].map((text) => make("th", {}, text)));
-  const rows = data.layers.map((_, number) => makeRow(tool, number));
+  const means = new Map(); // of the heads, group by group: the same wherever the query stands
+  const rows = data.layers.map((_, number) => makeRow(tool, number, means));
   tool.body.append(
     make("table", { className: "mmv-fields" }, head, ...rows.map((row) => row.box)),
     make("p", {}, "Hatched: nothing leads there (effective: less than a thousandth of the most). Exact fields and paths are counted. Effective fields " +
@@ -22,7 +23,7 @@ function fieldsView(tool, controls) {
   return () => rows.forEach((row) => row.draw());
 }
 
-function makeRow(tool, number) {
+function makeRow(tool, number, means) {
   const { data, chosen } = tool, layer = data.layers[number], [H, W] = data.side;
   const zoom = Math.max(1, Math.round(96 / W)), told = make("div", { data: { of: "told" } });
   const maps = MAPS.map((of) => {
@@ -44,14 +45,20 @@ function makeRow(tool, number) {
   });
   const name = make("th", {}, layer.name, make("br"), layer.size.join(" x "), told);
   const box = make("tr", { data: { layer: layer.name } }, name, ...maps.map((map) => make("td", {}, map)));
-  return { box, draw: () => drawRow(tool, number, maps, told) };
+  return { box, draw: () => drawRow(tool, number, maps, told, means) };
 }
 
-function drawRow({ data, chosen, tokenAt }, number, maps, told) {
+function drawRow({ data, chosen, tokenAt }, number, maps, told, means) {
   const layer = data.layers[number], network = data.networks[chosen.network], [h, w] = layer.size;
   const [row, column] = tokenAt(layer.size), index = row * w + column, pixels = data.side[0] * data.side[1];
-  const weights = (of, group) =>
-    matrix(of, network.attention[of.name], chosen.picture, -1, group, { terms: "both", soft: true });
+  const weights = (of, group) => {
+    const which = [chosen.network, chosen.picture, of.name, group].join();
+    if (!means.has(which)) {
+      const shares = matrix(of, network.attention[of.name], chosen.picture, -1, group, { terms: "both", soft: true });
+      means.set(which, shares);
+    }
+    return means.get(which);
+  };
   const walk = (how) => [...traceBack(data.layers, network.steps, number, index, SKIPPED[chosen.parts], how)];
   const paths = walk({ exact: true, excite: chosen.excite }), rollout = walk({ exact: false, weights });
   const carried = network.fields[layer.name];
