@@ -1,6 +1,6 @@
 """Write down what attention attends to while a network looks, and lay it back on the map.
 
-Attention itself never leaves its fused function: hooks compute the scores a second time.
+Hooks compute the scores a second time, so that attention itself stays as it is.
 """
 
 from contextlib import ExitStack, contextmanager
@@ -20,8 +20,9 @@ class Attention:
     """What one layer attended to, by content and by position apart.
 
     `content` (b, heads, n, t, t) and `bias` (heads, t, t) are scores, a row a query, a column a
-    key; `tokens`, long (n, t), says which token of the map, counted row by row, stands where in
-    which group; `size` is the (h, w) of the map, `stride` the pixels a side of its tokens.
+    key; `name` is the layer's; `tokens`, long (n, t), says which token of the map, counted row by
+    row, stands where in which group; `size` is the (h, w) of the map, `stride` the pixels a side
+    of its tokens.
     """
 
     name: str
@@ -100,7 +101,7 @@ def _write_down(maps, name, picture, part, inputs):
     x = part.attention_norm(inputs[0].permute(0, 2, 3, 1))  # (b, h, w, c)
     b, h, w, _ = x.shape
     groups = part.partition(x, part.window)  # (b, n, t, c)
-    content = rearrange(part.attention.content(groups), "(b n) heads q t -> b heads n q t", b=b)
+    content = rearrange(part.attention.content(groups), "(b n) heads ... -> b heads n ...", b=b)
     numbers = torch.arange(h * w, device=x.device).view(1, h, w, 1)
     tokens = part.partition(numbers, part.window)[0, :, :, 0]
     stride = pixels_apart(picture, (h, w))

@@ -129,9 +129,9 @@ def _fields(model, images, sizes):
             extent(field, middle(divmod(query, w), stride), (0.5,))
             for query, field in enumerate(found)
         ]
-        steps = (15 * (found / found.amax((1, 2), keepdim=True)).sqrt()).round().to(torch.uint8)
-        steps = F.pad(steps.flatten(), (0, steps.numel() % 2))
-        low, high = steps.view(-1, 2).T  # two to a byte
+        levels = (15 * (found / found.amax((1, 2), keepdim=True)).sqrt()).round().to(torch.uint8)
+        levels = F.pad(levels.flatten(), (0, levels.numel() % 2))
+        low, high = levels.view(-1, 2).T  # two to a byte
         fields[name] = {
             "map": encode((low + 16 * high).numpy()),
             "sides": [each.sides[0] for each in extents],
