@@ -196,8 +196,7 @@ def _train(run, pictures, watch, settings, folder):
         while run.step < run.steps:
             epoch = run.step // run.steps_an_epoch
             loss, accuracy = _train_epoch(run, pictures, epoch, bar, folder)
-            model = run.averaged_model(pictures)
-            watched = evaluate(model, watch)[0] if len(watch) else None
+            watched = evaluate(run.averaged_model(pictures), watch)[0] if len(watch) else None
             run.history.append(
                 {
                     "epoch": epoch + 1,
