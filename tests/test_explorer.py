@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -244,6 +245,40 @@ def test_a_key_has_the_colour_of_its_share(small, open_page):
     share = head[0, 1, 1] / head.max()  # on one scale among the heads
     colour = [round(255 * part) for part in colormaps["cividis"](round(255 * share.item()))[:3]]
     assert pixel(page, layer, "head", 1.5 / 8, 1.5 / 4) == colour
+
+
+@in_a_browser
+def test_matrix_and_bias_table_are_drawn_as_they_are(small, open_page):
+    networks, pictures, fragment = small
+    page, layer = alive(open_page, fragment), "1.1 GridAttention"
+    page.click(f"button:has-text('{layer}')")
+    choose(page, "head", 0)
+    hover(page, layer, (1, 2), (4, 8))
+    attention = rounded(networks["one"], pictures, 0)[layer]
+    group = (attention.tokens == 1 * 8 + 2).nonzero()[0, 0]
+    weights = attention.weights()[0, 0, group]  # (t, t)
+    places = [divmod(slot, 2) for slot in range(4)]
+    offsets = torch.full((3, 3), float("nan"), dtype=torch.float64)
+    for (query, (a, b)), (key, (c, d)) in product(enumerate(places), repeat=2):
+        offsets[c - a + 1, d - b + 1] = attention.bias[0, query, key]
+    shares = {
+        "matrix": weights / weights.max(),
+        "table": (offsets - offsets.min()) / (offsets.max() - offsets.min()),
+    }
+    for canvas, share in shares.items():
+        rows, columns = share.shape
+        for row, column in product(range(rows), range(columns)):
+            drawn = pixel(page, layer, canvas, (column + 0.5) / columns, (row + 0.5) / rows)
+            assert drawn in colours(share[row, column])
+
+
+def colours(share):
+    """Those of the palette that a share may have: its own, and one either side for rounding."""
+    from matplotlib import colormaps
+
+    steps = range(round(255 * share.item()) - 1, round(255 * share.item()) + 2)
+    inside = [step for step in steps if 0 <= step <= 255]
+    return [[round(255 * part) for part in colormaps["cividis"](step)[:3]] for step in inside]
 
 
 @in_a_browser
