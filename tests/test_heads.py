@@ -81,4 +81,4 @@ def test_every_head_is_drawn_and_told():
         torch.testing.assert_close(torch.tensor(line.get_xydata()), torch.ones(2, 2).double())
     assert figure.get_suptitle() == "Alike"
     assert sentence.startswith("Alike. block: heads 1 to 2 look at 16.0, 16.0 of 16 keys, ")
-    assert f"even weights are {heads.even:.1f} away" in sentence
+    assert f"even shares are {heads.even:.1f} away" in sentence

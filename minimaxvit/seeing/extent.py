@@ -16,6 +16,7 @@ from .partitions import DPI
 
 SHARES = (0.2, 0.3, 0.5, 0.99)
 DRAWN = (0.5, 0.99)  # of these the square is drawn
+WHITE_EDGE = withStroke(linewidth=3, foreground="white")
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,14 @@ def draw_fields(panels, title, columns=3):
     """
     rows = ceil(len(panels) / columns)
     figure = Figure(figsize=(3.3 * columns, 0.6 + 3.7 * rows), dpi=DPI, layout="constrained")
-    caption = "one scale; frames: the squares that hold 50 % and 99 %, if they fit"
+    caption = "one scale; +: the token; solid: the square that holds 50 %, dashed: 99 %"
     figure.suptitle(f"{title}\n({caption})", fontsize=11)
     darkest, told = max(np.asarray(field).max() for _, field, _ in panels), []
     for place, (label, field, centre) in enumerate(panels, start=1):
         found = extent(torch.as_tensor(field), centre, DRAWN)
         axes = figure.add_subplot(rows, columns, place)
         axes.imshow(np.asarray(field), cmap="Greys", vmin=0, vmax=darkest)
+        axes.plot(*centre[::-1], "k+", path_effects=[WHITE_EDGE])
         for side, dashes in zip(found.sides, ("-", "--"), strict=True):
             _frame_square(axes, centre, side, dashes)
         half, most = found.sides
@@ -98,9 +100,7 @@ def draw_fields(panels, title, columns=3):
 
 def _frame_square(axes, centre, side, dashes):
     corner = centre[1] - side / 2, centre[0] - side / 2
-    edge = withStroke(linewidth=3, foreground="white")
-    axes.add_patch(
-        Rectangle(corner, side, side, fill=False, lw=1.5, ls=dashes, path_effects=[edge])
-    )
+    square = Rectangle(corner, side, side, fill=False, lw=1.5, ls=dashes, path_effects=[WHITE_EDGE])
+    axes.add_patch(square)
     h, w = axes.images[0].get_array().shape
     axes.set(xlim=(-0.5, w - 0.5), ylim=(h - 0.5, -0.5))

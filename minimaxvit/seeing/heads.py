@@ -1,7 +1,7 @@
 """How widely and how far each head of an attention looks, held against a head that does not choose.
 
 A head that looks at all of its group alike looks far on a grid and near in a block, whatever it
-has learnt: so a distance says something only beside that of even weights.
+has learnt: so a distance says something only beside that of even shares.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Heads:
 
     `entropy` is in bits, of at most log2(t); `keys` is 2 ** entropy of each query, the number of
     keys that so many bits would share evenly; `distance` from the query in pixels of the picture,
-    and `even`, a number, the distance of a head with even weights.
+    and `even`, a number, the distance of a head with even shares.
     """
 
     entropy: torch.Tensor
@@ -53,7 +53,7 @@ def _distances(attention):
 
 
 def draw_heads(layers, title):
-    """Draw a dot a head: how many keys it looks at, and how far, each against even weights.
+    """Draw a dot a head: how many keys it looks at, and how far, each against even shares.
 
     `layers` is {label: (Heads, t)}, t the tokens of a group. Returns the figure and a sentence.
     """
@@ -68,12 +68,12 @@ def draw_heads(layers, title):
             axes.annotate(number, place, (6, 6), textcoords="offset points", fontsize=9)
         told.append(
             f"{label}: heads 1 to {len(across)} look at {_list(heads.keys)} of {t} keys, "
-            f"{_list(heads.distance)} pixels away, where even weights are {heads.even:.1f} away"
+            f"{_list(heads.distance)} pixels away, where even shares are {heads.even:.1f} away"
         )
     axes.axvline(1, color="0.7", lw=1)
     axes.axhline(1, color="0.7", lw=1)
     axes.set(
-        xlabel="mean distance, as a share of that of even weights",
+        xlabel="mean distance, as a share of that of even shares",
         ylabel="effective keys, as a share of all",
     )
     axes.margins(0.12)
