@@ -314,5 +314,5 @@ def test_maps_bear_their_numbers_on_one_scale():
     one, two = figure.axes
     assert [text.get_text() for text in one.texts] == ["0.25"] + 8 * ["1.00"]
     assert one.images[0].get_clim() == two.images[0].get_clim()
-    assert "one: 1.00 in the middle, 0.25 in the corner, 1 of 9 differ" in sentence
-    assert "two: 2.00 in the middle, 2.00 in the corner, 0 of 9 differ" in sentence
+    assert "one: 1.00 in the middle, 0.25 in the corner, 1.00 at most, 1 of 9 differ" in sentence
+    assert "two: 2.00 in the middle, 2.00 in the corner, 2.00 at most, 0 of 9 differ" in sentence

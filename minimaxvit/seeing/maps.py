@@ -27,9 +27,9 @@ def draw_maps(panels, title):
 
 
 def _describe(label, values):
-    middle = values[values.shape[0] // 2, values.shape[1] // 2]
-    differ = (~np.isclose(values, middle)).sum()
+    middle, values = values[values.shape[0] // 2, values.shape[1] // 2].round(2), values.round(2)
     return (
-        f"{label}: {middle:.2f} in the middle, {values[0, 0]:.2f} in the corner, {differ} of "
-        f"{values.size} differ from the middle"
+        f"{label}: {middle:.2f} in the middle, {values[0, 0]:.2f} in the corner, "
+        f"{values.max():.2f} at most, {(values != middle).sum()} of {values.size} differ from the "
+        f"middle"
     )
