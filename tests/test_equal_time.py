@@ -12,6 +12,7 @@ from benchmarks import equal_time
 from benchmarks.equal_time import (
     COMPACT,
     NETWORKS,
+    RECIPE,
     TRICKS,
     Residual,
     changed,
@@ -28,7 +29,6 @@ from minimaxvit import (
     training,
 )
 from minimaxvit.data import shapes
-from minimaxvit.training import Recipe
 
 
 def kinds(config):
@@ -84,10 +84,10 @@ def test_every_trick_can_be_tried(change):
         .isfinite()
         .all()
     )
-    changed = replace(Recipe(), **change.get("recipe", {}))
+    changed = replace(RECIPE, **change.get("recipe", {}))
     for name in change.get("training", {}):
         assert callable(getattr(training, name))
-    differs = changed != Recipe() or change.get("network") or change.get("training")
+    differs = changed != RECIPE or change.get("network") or change.get("training")
     assert bool(differs) == bool(change)
 
 
