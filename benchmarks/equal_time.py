@@ -50,8 +50,7 @@ from minimaxvit.weights import write_whole
 RESULTS = Path(__file__).parent / "results"
 HELD_OUT = 5000
 COMPACT = CONFIGS["compact"]
-# In runs as short as these an average of 100 steps lags behind.
-RECIPE = Recipe(validation=0, average=0.9)
+RECIPE = Recipe(validation=0)
 
 
 class Residual(nn.Module):
@@ -128,8 +127,8 @@ TRICKS = {
         "training": {"make_optimisers": adamw_for_all},
         "recipe": {"muon_rate": 0.003, "adam_rate": 0.003},
     },
-    "no moving average": {"recipe": {"average": 0.0}},
-    "an average of 100 steps": {"recipe": {"average": 0.99}},
+    "no moving average": {"recipe": {"averaging": 0.0}},
+    "averaged over half the run": {"recipe": {"averaging": 0.5}},
     "no label smoothing": {"recipe": {"label_smoothing": 0.0}},
     "no weight decay": {"recipe": {"weight_decay": 0.0}},
     "mirrored by chance": {"training": {"mirrored_in": coins}},

@@ -52,7 +52,7 @@ class Recipe:
     weight_decay: float = option(0.1, "of convolution and linear weights")
     warm_up: float = option(0.1, "share of steps in which the rates rise, before they fall to 0")
     label_smoothing: float = option(0.1, "share of the label spread over all classes")
-    average: float = option(0.99, "decay of the moving average of the weights")
+    averaging: float = option(0.05, "share of the run over which the weights are averaged")
     clip: float = option(1.0, "largest norm of the gradient")
     shift: int = option(2, "pixels a picture may move either way")
     hole: int = option(0, "side of the square cut out of each picture, in pixels")
@@ -64,6 +64,9 @@ class Recipe:
         for name, value in asdict(self).items():
             if value is not None and value < least.get(name, 0):
                 raise ValueError(f"{name} must be at least {least.get(name, 0)}, got {value}")
+        for name in ("warm_up", "label_smoothing", "averaging"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} is a share, at most 1, got {getattr(self, name)}")
 
 
 def fit(config, training, test, recipe, folder, machine=None, command=None):
@@ -129,7 +132,8 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.model = MaxViT(config).to(machine.device)
         whiten(self.model.stem.conv1, normalise(pictures.images[:WHITENING]))
-        average = get_ema_multi_avg_fn(recipe.average)
+        averaged = max(1, recipe.averaging * self.steps)  # steps; over more it would lag behind
+        average = get_ema_multi_avg_fn(1 - 1 / averaged)
         self.average = AveragedModel(self.model, multi_avg_fn=average)
         self.gradients = Gradients(self.model, machine)
         self.optimisers = make_optimisers(self.model, recipe)

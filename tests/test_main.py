@@ -183,7 +183,7 @@ def test_data_are_those_that_were_asked_for(monkeypatch, tmp_path):
     [
         "--batch-size 101",
         "--network tiny",
-        "--average 2",
+        "--averaging 2",
         "--batch-size 0",
         "--epochs 0",
         "--steps 0",

@@ -241,7 +241,10 @@ def test_tables_norms_and_biases_do_not_decay():
 
 def test_the_average_lags_behind_the_weights():
     run = training.Run(
-        SMALL, Recipe(average=0.9, batch_size=8), Machine("cpu", bf16=False), few_shapes()[0]
+        SMALL,
+        Recipe(averaging=0.1, steps=100, batch_size=8),
+        Machine("cpu", bf16=False),
+        few_shapes()[0],
     )
     weight, averaged = run.model.head.hidden.weight, run.average.module.head.hidden.weight
     start = weight.detach().clone()
