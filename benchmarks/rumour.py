@@ -50,7 +50,7 @@ CASES = {
     "grid, grid": ((GridAttention, GridAttention), 16, 1000, 64),
     "block, shifted block": ((BlockAttention, Shifted), 16, 1000, 64),
     "two convolutions": ((Neighbours, Neighbours), 16, 1000, 64),
-    "full attention": ((partial(everyone, side=16),), 16, 1000, 64),
+    "full attention": ((partial(everyone, side=16),), 16, 2000, 64),
     "block, grid on 32 x 32": ((BlockAttention, GridAttention), 32, 4000, 16),
 }
 
