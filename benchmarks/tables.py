@@ -89,7 +89,7 @@ def tricks():
     text = paragraph(
         "What was tried: the recipe, and one change each, for as many steps as fit into ",
         f"{kept['seconds']:.0f} s of one core, judged on {kept['rows'][0]['pictures']}; one seed ",
-        f"a row, so gaps below a point are noise (`{kept['command']}`):",
+        f"a row, so a gap of a point may be chance (`{kept['command']}`):",
     )
     return text + table(["", "epochs", "accuracy"], rows)
 
