@@ -132,7 +132,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.model = MaxViT(config).to(machine.device)
         whiten(self.model.stem.conv1, normalise(pictures.images[:WHITENING]))
-        averaged = max(1, recipe.averaging * self.steps)  # steps; over more it would lag behind
+        averaged = max(1, recipe.averaging * self.steps)  # so many steps back
         average = get_ema_multi_avg_fn(1 - 1 / averaged)
         self.average = AveragedModel(self.model, multi_avg_fn=average)
         self.gradients = Gradients(self.model, machine)
