@@ -8,19 +8,20 @@ MISTAKES = 10  # of the pictures named wrongly, the first that a record tells
 
 
 @torch.inference_mode()
+def _logits(model, images, batch_size=500):  # (n, 3, h, w) -> (n, classes)
+    model.eval()
+    return torch.cat([model(normalise(some)) for some in images.split(batch_size)])
+
+
 def guess(model, pictures, batch_size=500, flip=False):
     """Name the likeliest class of each picture: long (n,), on the device of the pictures.
 
     With `flip`, each is judged by the mean of its logits and those of its mirror image.
     """
-    model.eval()
-    guesses = []
-    for images in pictures.images.split(batch_size):
-        logits = model(normalise(images))
-        if flip:
-            logits = logits + model(normalise(images.flip(3)))
-        guesses.append(logits.argmax(1))
-    return torch.cat(guesses)
+    logits = _logits(model, pictures.images, batch_size)
+    if flip:
+        logits = logits + _logits(model, pictures.images.flip(3), batch_size)
+    return logits.argmax(1)
 
 
 def tabulate(guesses, pictures):
@@ -38,9 +39,11 @@ def evaluate(model, pictures, batch_size=500, flip=False):
 
 def judge(model, pictures):
     """Tell in plain values what a record tells of a network: accuracies, table, first mistakes."""
-    guesses = guess(model, pictures)
+    alone = _logits(model, pictures.images)
+    both = alone + _logits(model, pictures.images.flip(3))
+    guesses = alone.argmax(1)
     accuracy, confusion = tabulate(guesses, pictures)
-    with_flip, _ = evaluate(model, pictures, flip=True)
+    with_flip, _ = tabulate(both.argmax(1), pictures)
     wrong = (guesses != pictures.labels).nonzero().flatten()[:MISTAKES]
     mistakes = {"pictures": wrong, "labels": pictures.labels[wrong], "guesses": guesses[wrong]}
     return {
