@@ -42,6 +42,10 @@ def test_a_flip_at_test_time_judges_both_sides_together():
     assert guess(LeftIsBright(), pictures).tolist() == [1, 2]
     assert guess(LeftIsBright(), pictures, flip=True).tolist() == [1, 1]
     assert evaluate(LeftIsBright(), pictures, flip=True)[0] == 1.0
+    assert judge(LeftIsBright(), pictures)["result"] == {
+        "accuracy": 0.5,
+        "accuracy_with_flip": 1.0,
+    }
 
 
 def test_what_a_record_tells_holds_together():

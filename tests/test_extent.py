@@ -64,3 +64,6 @@ def test_fields_are_drawn_with_the_squares_that_are_told():
     )
     assert one.images[0].get_clim() == even.images[0].get_clim() == (0, 1)
     assert even.get_xlim() == (-0.5, 15.5)
+    figure, _ = draw_fields([("aside", field, (2.5, 9.5))], "Far")
+    (cross,) = figure.axes[0].lines
+    assert cross.get_xydata().tolist() == [[9.5, 2.5]]  # x is the column

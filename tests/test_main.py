@@ -184,6 +184,8 @@ def test_data_are_those_that_were_asked_for(monkeypatch, tmp_path):
         "--batch-size 101",
         "--network tiny",
         "--averaging 2",
+        "--warm-up 2",
+        "--label-smoothing 2",
         "--batch-size 0",
         "--epochs 0",
         "--steps 0",
