@@ -6,6 +6,7 @@ RUN := $(VENV)/bin
 READY := $(VENV)/ready
 
 # glibc gives memory back after every step otherwise, and page faults cost training time.
+export MALLOC_ARENA_MAX := 1
 export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 4294967296
 export MINIMAXVIT_DATA ?= $(CURDIR)/data

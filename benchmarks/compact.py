@@ -22,7 +22,7 @@ from minimaxvit.training import RECORD, WEIGHTS, Recipe, fit
 from minimaxvit.weights import BOX, load, save, write_whole
 
 RESULTS = Path(__file__).parent / "results"
-TUNED = ("shift", "hole", "muon_rate")  # what short and long runs may want otherwise
+TUNED = ("batch_size", "muon_rate", "shift", "hole")  # what short and long runs may want otherwise
 
 
 def main():

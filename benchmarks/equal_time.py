@@ -26,6 +26,7 @@ from pathlib import Path
 from random import Random
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from minimaxvit import (
@@ -42,7 +43,7 @@ from minimaxvit.allocator import keep_memory
 from minimaxvit.augmentation import mirrored_in
 from minimaxvit.data import cifar10, normalise
 from minimaxvit.machine import choose_machine
-from minimaxvit.mbconv import BatchNorm, Conv3x3, Downsample, gelu
+from minimaxvit.mbconv import BatchNorm, Conv3x3, Downsample
 from minimaxvit.network import Stem
 from minimaxvit.training import Recipe, Run, fit
 from minimaxvit.weights import write_whole
@@ -69,8 +70,8 @@ class Residual(nn.Module):
         self.conv2 = Conv3x3(channels, channels, bias=False)
 
     def forward(self, x):
-        y = self.conv1(gelu(self.norm1(x)))  # (b, c', h', w')
-        y = self.conv2(gelu(self.norm2(y)))  # (b, c', h', w')
+        y = self.conv1(F.gelu(self.norm1(x)))  # (b, c', h', w')
+        y = self.conv2(F.gelu(self.norm2(y)))  # (b, c', h', w')
         return self.shortcut(x) + y
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .block import BlockAttention, GridAttention
-from .mbconv import BatchNorm, Conv3x3, gelu
+from .mbconv import BatchNorm, Conv3x3
 
 
 class FullStem(nn.Module):
@@ -23,7 +23,7 @@ class FullStem(nn.Module):
         self.norm = BatchNorm(channels)
 
     def forward(self, images):
-        return gelu(self.norm(self.conv1(images)))
+        return F.gelu(self.norm(self.conv1(images)))
 
 
 class PooledConvs(nn.Module):
@@ -44,8 +44,8 @@ class PooledConvs(nn.Module):
 
     def forward(self, x):
         y = F.max_pool2d(self.conv1(x), self.stride, ceil_mode=True)  # an odd side keeps its end
-        y = self.conv2(gelu(self.norm1(y)))  # (b, c', h', w')
-        return gelu(self.norm2(y))
+        y = self.conv2(F.gelu(self.norm1(y)))  # (b, c', h', w')
+        return F.gelu(self.norm2(y))
 
 
 # Attention waits for the 8 x 8 map, where block and grid differ; 4 x 4 would be a single window.

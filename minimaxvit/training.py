@@ -251,8 +251,9 @@ def _step(run, images, labels):
             group["lr"] = full * share
     loss, logits = run.gradients(run.loss, images, labels)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip)
-    for optimiser in run.optimisers:
-        optimiser.step()
+    with run.machine.autocast():  # Muon multiplies matrices, and is as good in bf16
+        for optimiser in run.optimisers:
+            optimiser.step()
     run.average.update_parameters(run.model)
     return loss, (logits.argmax(1) == labels).sum()
 
