@@ -2,6 +2,7 @@
 
     python benchmarks/equal_time.py networks --seconds 240 --seeds 0 1 2
     python benchmarks/equal_time.py tricks --seconds 300 --seeds 0
+    python benchmarks/equal_time.py networks --seconds 1440 --names 'MaxViT (compact)' ViT
 
 `networks` is measured on CIFAR-10's test pictures; `tricks`, by which to choose a recipe, on 5,000
 training pictures held out. First it measures how long a step of each takes, interleaved on a quiet
@@ -220,22 +221,26 @@ def measure(kind, name, seed, steps):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("kind", choices=["networks", "tricks"])
-    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--names", nargs="+", help="rows to measure, else all")
     parser.add_argument("--processes", type=int, default=2, help="that run side by side")
     options = parser.parse_args()
-    path = RESULTS / f"equal-time-{options.kind}.json"
+    known = list(NETWORKS if options.kind == "networks" else TRICKS)
+    names = options.names or known
+    if unknown := set(names) - set(known):
+        parser.error(f"no rows are called {', '.join(unknown)}; choose of {', '.join(known)}")
+    path = RESULTS / f"equal-time-{options.kind}-{options.seconds}-s.json"
     kept = json.loads(path.read_text()) if path.is_file() else {"seconds": options.seconds}
-    if kept["seconds"] != options.seconds:
-        sys.exit(f"{path} holds rows of {kept['seconds']} seconds: remove it, or ask for the same")
     kept |= {"command": shlex.join(["python", *sys.argv])}
     rows = kept.setdefault("rows", [])
     done = {(row["name"], row["seed"]) for row in rows}
-    names = NETWORKS if options.kind == "networks" else TRICKS
     todo = [(name, seed) for seed in options.seeds for name in names if (name, seed) not in done]
+    if uncounted := set(names) - set(kept.get("steps", names)):
+        sys.exit(f"{path} counts no steps of {', '.join(uncounted)}: remove it, or leave them out")
     with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
         if "steps" not in kept:
-            counting = pool.submit(count_steps, options.kind, list(names), options.seconds)
+            counting = pool.submit(count_steps, options.kind, names, options.seconds)
             kept["steps"] = counting.result()
             print(kept["steps"], flush=True)
         jobs = [pool.submit(measure, options.kind, *each, kept["steps"][each[0]]) for each in todo]

@@ -32,7 +32,7 @@ def table(header, rows):
 def budgets():
     """The compact network on growing budgets."""
     runs = records("compact-*.json")
-    runs.sort(key=lambda run: (run["data"]["source"], run["recipe"]["steps"]))
+    runs.sort(key=lambda run: (run["data"]["source"], run["result"]["seconds"]))
     rows = [
         [
             run["data"]["source"],
@@ -54,8 +54,17 @@ def budgets():
 
 
 def networks():
-    """Networks of our parts at equal time."""
-    (kept,) = records("equal-time-networks.json")
+    """Networks of our parts at equal time, a table for each time."""
+    kept = sorted(records("equal-time-networks-*.json"), key=lambda one: one["seconds"])
+    text = paragraph(
+        "Networks of the same stem, head and recipe, each trained on ",
+        f"{kept[0]['rows'][0]['source']} for as many steps as fit into a time on *one* core of ",
+        "that machine; mean and standard deviation of the seeds, test pictures, in percent.",
+    )
+    return text + "\n".join(map(at_equal_time, kept))
+
+
+def at_equal_time(kept):
     with_flip = by_name(kept["rows"], "accuracy_with_flip")
     rows = [
         [
@@ -68,20 +77,13 @@ def networks():
         for name, accuracies in by_name(kept["rows"]).items()
     ]
     seeds = len({row["seed"] for row in kept["rows"]})
-    text = paragraph(
-        "Networks of the same stem, head and recipe, each trained on ",
-        f"{kept['rows'][0]['source']} for as many steps as fit into {kept['seconds']:.0f} s of ",
-        "*one* core of that machine; ",
-        f"mean and standard deviation of {seeds} seeds" if seeds > 1 else "one seed so far",
-        ", test pictures, in percent ",
-        f"(`{kept['command']}`):",
-    )
+    text = paragraph(f"{kept['seconds']:.0f} s, {seeds} seeds (`{kept['command']}`):")
     return text + table(["network", "parameters", "epochs", "accuracy", "with flip"], rows)
 
 
 def tricks():
     """The recipe and one change each."""
-    (kept,) = records("equal-time-tricks.json")
+    (kept,) = records("equal-time-tricks-*.json")
     rows = [
         [name, f"{mean(row['epochs'] for row in of(kept, name)):.1f}", spread(accuracies)]
         for name, accuracies in by_name(kept["rows"]).items()
@@ -122,8 +124,8 @@ def speeds():
 # Each table, and the records it needs.
 TABLES = {
     budgets: "compact-*.json",
-    networks: "equal-time-networks.json",
-    tricks: "equal-time-tricks.json",
+    networks: "equal-time-networks-*.json",
+    tricks: "equal-time-tricks-*.json",
     speeds: "forward-*.json",
 }
 

@@ -1,5 +1,7 @@
 """What is compared at equal time is what its name says, and differs from compact in that alone."""
 
+import json
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -120,3 +122,25 @@ def test_steps_are_counted_by_the_median_of_their_times(monkeypatch):
     monkeypatch.setattr(equal_time.time, "perf_counter", lambda: now)
     assert equal_time.count_steps("networks", names, 30) == {"ViT": 60, "ResNet": 15}
     assert taken != len(taken) // 2 * taken[:2]  # nobody always follows the same one
+
+
+def asked(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["equal_time.py", "networks", *arguments])
+    with pytest.raises(SystemExit) as refusal:
+        equal_time.main()
+    return refusal.value.code
+
+
+def test_rows_that_nobody_knows_are_refused(monkeypatch, capsys):
+    assert asked(monkeypatch, "--names", "ViT", "CNN") == 2
+    assert "no rows are called CNN; choose of MaxViT (compact), " in capsys.readouterr().err
+
+
+def test_rows_whose_steps_a_record_did_not_count_beside_the_others_are_refused(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(equal_time, "RESULTS", tmp_path)
+    record = tmp_path / "equal-time-networks-30-s.json"
+    record.write_text(json.dumps({"seconds": 30, "steps": {"ViT": 60}}))
+    message = asked(monkeypatch, "--seconds", "30", "--names", "ViT", "ResNet")
+    assert message == f"{record} counts no steps of ResNet: remove it, or leave them out"
