@@ -1,8 +1,9 @@
 """Compare networks, or recipes, that all train for the same time on one core each.
 
     python benchmarks/equal_time.py networks --seconds 240 --seeds 0 1 2
+    python benchmarks/equal_time.py networks --seconds 1440 --seeds 0 1 \\
+        --names 'MaxViT (compact)' 'convolutions only'
     python benchmarks/equal_time.py tricks --seconds 300 --seeds 0
-    python benchmarks/equal_time.py networks --seconds 1440 --names 'MaxViT (compact)' ViT
 
 `networks` is measured on CIFAR-10's test pictures; `tricks`, by which to choose a recipe, on 5,000
 training pictures held out. First it measures how long a step of each takes, interleaved on a quiet

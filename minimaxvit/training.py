@@ -251,7 +251,7 @@ def _step(run, images, labels):
             group["lr"] = full * share
     loss, logits = run.gradients(run.loss, images, labels)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip)
-    with run.machine.autocast():  # Muon multiplies matrices, and is as good in bf16
+    with run.machine.autocast():  # for Muon's matrices bf16 will do (Jordan et al. 2024)
         for optimiser in run.optimisers:
             optimiser.step()
     run.average.update_parameters(run.model)
