@@ -37,7 +37,7 @@ def draw_comparison(rows, title):
         )
     axes.set_yticks(range(len(accuracies)), list(accuracies))
     axes.set(xlabel="accuracy (%), a circle a seed, a bar their mean", ylim=(len(accuracies), -1))
-    axes.margins(x=0.35)  # room for the labels
+    axes.margins(x=0.45)  # room for the labels
     axes.grid(axis="x", color="0.9")
     told = "; ".join(f"{name}: {spread(values)}" for name, values in accuracies.items())
     return figure, f"{title}. Accuracy in percent: {told}."
