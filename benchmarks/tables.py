@@ -29,6 +29,12 @@ def table(header, rows):
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def remarks(kept):
+    """What the commands of some records alone do not tell, each said once."""
+    told = dict.fromkeys(record["remark"] for record in kept if "remark" in record)
+    return "".join("\n" + paragraph(remark)[:-1] for remark in told)
+
+
 def budgets():
     """The compact network on growing budgets."""
     runs = records("compact-*.json")
@@ -50,7 +56,8 @@ def budgets():
         "(Zen 4) in bf16, one seed each. The time is that of training; with flip: each test ",
         "picture is judged together with its mirror image.",
     )
-    return text + table(["pictures", "time", "test accuracy", "with flip", "command"], rows)
+    header = ["pictures", "time", "test accuracy", "with flip", "command"]
+    return text + table(header, rows) + remarks(runs)
 
 
 def networks():
@@ -78,7 +85,8 @@ def at_equal_time(kept):
     ]
     seeds = len({row["seed"] for row in kept["rows"]})
     text = paragraph(f"{kept['seconds']:.0f} s, {seeds} seeds (`{kept['command']}`):")
-    return text + table(["network", "parameters", "epochs", "accuracy", "with flip"], rows)
+    header = ["network", "parameters", "epochs", "accuracy", "with flip"]
+    return text + table(header, rows) + remarks([kept])
 
 
 def tricks():
@@ -93,7 +101,7 @@ def tricks():
         f"{kept['seconds']:.0f} s of one core, judged on {kept['rows'][0]['pictures']}; one seed ",
         f"a row, so a gap of a point may be chance (`{kept['command']}`):",
     )
-    return text + table(["", "epochs", "accuracy"], rows)
+    return text + table(["", "epochs", "accuracy"], rows) + remarks([kept])
 
 
 def of(kept, name):
