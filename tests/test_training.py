@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from minimaxvit import MaxViT, MaxViTConfig, load, training
+from minimaxvit import MaxViT, MaxViTConfig, load, muon, training
 from minimaxvit.block import MAXVIT
 from minimaxvit.data import Pictures, shapes
 from minimaxvit.evaluation import judge
@@ -227,6 +227,19 @@ def test_muon_gets_the_inner_matrices_and_adamw_the_rest():
     for outside in ("stem.conv1.weight", "head.classify.weight"):
         assert outside in adam
     assert not [name for name in muon if "depthwise" in name or "table" in name or "bias" in name]
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_muon_multiplies_as_precisely_as_the_machine_was_told(bf16, tmp_path, monkeypatch):
+    told = []
+
+    def orthogonalise(matrices):
+        told.append((matrices @ matrices.mT).dtype)
+        return matrices
+
+    monkeypatch.setattr(muon, "orthogonalise", orthogonalise)
+    fit(SMALL, *few_shapes(), replace(SHORT, steps=1), tmp_path, Machine("cpu", bf16))
+    assert told and set(told) == {torch.bfloat16 if bf16 else torch.float32}
 
 
 def test_tables_norms_and_biases_do_not_decay():
