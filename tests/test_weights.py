@@ -5,6 +5,7 @@ import os
 from dataclasses import fields, replace
 from functools import cache
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -169,9 +170,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
             load(path)
 
 
-def write_half_and_raise(tensors, path, metadata):
+def write_half_and_raise(path, whole):
     with open(path, "wb") as file:
-        file.write(b"half")
+        file.write(whole[: len(whole) // 2])
     raise OSError("no space left")
 
 
@@ -182,7 +183,7 @@ def raise_at_once(*_):
 @pytest.mark.parametrize(
     "owner, name, failing",
     [
-        (safetensors.torch, "save_file", write_half_and_raise),
+        (Path, "write_bytes", write_half_and_raise),
         (os, "fsync", raise_at_once),
         (os, "replace", raise_at_once),
     ],
@@ -200,6 +201,12 @@ def test_a_write_that_fails_keeps_the_old_file_and_nothing_else(
     monkeypatch.undo()
     save(network(seed=1), path)
     assert same(load(path).state_dict(), network(seed=1).state_dict())
+
+
+def test_a_saved_network_may_be_read_by_whoever_may_read_other_files(tmp_path):
+    (tmp_path / "other").write_text("")
+    save(network(), tmp_path / "model")
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
