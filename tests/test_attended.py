@@ -1,17 +1,20 @@
 """What a head attends to is drawn where it is, and told by the share that is drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from minimaxvit import maxvit
+from minimaxvit import CONFIGS, MaxViT
 from minimaxvit.seeing import draw_attended, photograph, record_attention
 
 
 @pytest.fixture
 def rows():
     torch.manual_seed(0)
-    model = maxvit("compact").eval()
+    # Six heads of 32 channels: more than fit beside the picture.
+    model = MaxViT(replace(CONFIGS["compact"], widths=(32, 192, 32))).eval()
     with record_attention(model) as maps, torch.no_grad():
         model(torch.randn(1, 3, 32, 32))
     attention = maps["2.1 GridAttention"]
