@@ -1,9 +1,9 @@
 """Compare networks, or recipes, that all train for the same time on one core each.
 
     python benchmarks/equal_time.py networks --seconds 240 --seeds 0 1 2
-    python benchmarks/equal_time.py networks --seconds 1440 --seeds 0 1 \\
+    python benchmarks/equal_time.py networks --seconds 720 --seeds 0 1 \\
         --names 'MaxViT (compact)' 'convolutions only'
-    python benchmarks/equal_time.py tricks --seconds 300 --seeds 0
+    python benchmarks/equal_time.py tricks --seconds 240 --seeds 0
 
 `networks` is measured on CIFAR-10's test pictures; `tricks`, by which to choose a recipe, on 5,000
 training pictures held out. First it measures how long a step of each takes, interleaved on a quiet
@@ -142,7 +142,8 @@ TRICKS = {
     "batch of 128": {"recipe": {"batch_size": 128}},
     "Muon's rate 0.03": {"recipe": {"muon_rate": 0.03}},
     "AdamW's rate 0.003": {"recipe": {"adam_rate": 0.003}},
-    "widths 64-128-128": {"network": {"widths": (64, 128, 128)}},
+    "widths 64-192-160": {"network": {"widths": (64, 192, 160)}},
+    "widths 64-128-256": {"network": {"widths": (64, 128, 256)}},
     "expansion 2": {"network": {"expansion": 2}},
     "attention on 4 x 4 too": {
         "network": {"parts": (*COMPACT.parts[:2], (PooledConvs, BlockAttention))}

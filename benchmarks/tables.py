@@ -93,7 +93,12 @@ def tricks():
     """The recipe and one change each."""
     (kept,) = records("equal-time-tricks-*.json")
     rows = [
-        [name, f"{mean(row['epochs'] for row in of(kept, name)):.1f}", spread(accuracies)]
+        [
+            name,
+            f"{of(kept, name)[0]['parameters']:,}",
+            f"{mean(row['epochs'] for row in of(kept, name)):.1f}",
+            spread(accuracies),
+        ]
         for name, accuracies in by_name(kept["rows"]).items()
     ]
     text = paragraph(
@@ -101,7 +106,7 @@ def tricks():
         f"{kept['seconds']:.0f} s of one core, judged on {kept['rows'][0]['pictures']}; one seed ",
         f"a row, so a gap of a point may be chance (`{kept['command']}`):",
     )
-    return text + table(["", "epochs", "accuracy"], rows) + remarks([kept])
+    return text + table(["", "parameters", "epochs", "accuracy"], rows) + remarks([kept])
 
 
 def of(kept, name):

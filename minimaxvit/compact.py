@@ -2,8 +2,9 @@
 
 MaxViT's stem and first MBConv quarter the picture, which leaves 8 x 8 of 32 x 32, and a depthwise
 convolution does little arithmetic on much memory. Here the first two convolutions see the whole
-picture, and all are dense. What that is worth: the rows with MBConv of benchmarks/equal_time.py.
-GELU is the exact one here, which a CPU computes much faster than the tanh form.
+picture, and all are dense. The stage with attention is narrow; the last is wide, as weights cost
+little time on a map of 4 x 4. What each is worth: the rows with MBConv and with other widths of
+benchmarks/equal_time.py. GELU is the exact one, which CPUs compute much faster than the tanh form.
 """
 
 import torch.nn.functional as F

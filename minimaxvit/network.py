@@ -60,7 +60,7 @@ CONFIGS = {
     "base": MaxViTConfig((2, 6, 14, 2), (96, 192, 384, 768), 64, drop_rate=0.4),
     "large": MaxViTConfig((2, 6, 14, 2), (128, 256, 512, 1024), 128, drop_rate=0.6),
     "xlarge": MaxViTConfig((2, 6, 14, 2), (192, 384, 768, 1536), 192),  # its rate is unpublished
-    "compact": MaxViTConfig((1, 1, 1), (64, 192, 160), 24, 4, COMPACT_PARTS, 1, 0.0, 10, FullStem),
+    "compact": MaxViTConfig((1, 1, 1), (64, 96, 288), 24, 4, COMPACT_PARTS, 1, 0.0, 10, FullStem),
 }
 
 

@@ -65,7 +65,7 @@ def test_compact_has_both_attentions_where_they_differ_and_nowhere_else():
     images = torch.zeros(1, 3, 32, 32)
     assert model.stem(images).shape == (1, 24, 32, 32)
     maps = [tuple(x.shape[1:]) for x in model.features(images)]
-    assert maps == [(64, 16, 16), (192, 8, 8), (160, 4, 4)] and config.window == 4
+    assert maps == [(64, 16, 16), (96, 8, 8), (288, 4, 4)] and config.window == 4
     assert not {*MAX_SA} & set(config.parts[0])
     assert {*MAX_SA} <= set(config.parts[1])
     assert not {*MAX_SA} & set(config.parts[2])

@@ -66,9 +66,9 @@ def test_multiply_adds_of_compact_by_hand():
     stem, first, second, third, head = (row[3] for row in count(CONFIGS["compact"], 32, 32))
     assert stem == 1024 * 9 * 3 * 24
     assert first == pooled_convs(24, 64, 1024)
-    assert second == pooled_convs(64, 192, 256) + 2 * attention(192, 1, 64, 16)
-    assert third == pooled_convs(192, 160, 64)
-    assert head == 160 * 160 + 160 * 10
+    assert second == pooled_convs(64, 96, 256) + 2 * attention(96, 1, 64, 16)
+    assert third == pooled_convs(96, 288, 64)
+    assert head == 288 * 288 + 288 * 10
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "compact"])
