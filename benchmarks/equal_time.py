@@ -1,7 +1,7 @@
 """Compare networks, or recipes, that all train for the same time on one core each.
 
     python benchmarks/equal_time.py networks --seconds 240 --seeds 0 1 2
-    python benchmarks/equal_time.py networks --seconds 720 --seeds 0 1 \\
+    python benchmarks/equal_time.py networks --seconds 1440 --seeds 0 1 \\
         --names 'MaxViT (compact)' 'convolutions only'
     python benchmarks/equal_time.py tricks --seconds 240 --seeds 0
 
