@@ -292,6 +292,12 @@ def test_configurations_are_frozen_and_need_one_entry_a_stage():
         MaxViTConfig((1,), (32,), 16)
 
 
+@pytest.mark.parametrize("blocks", [(1, 0), (0, 2)])
+def test_a_stage_without_blocks_is_refused_and_named(blocks):
+    with pytest.raises(ValueError, match=re.escape(str(blocks))):
+        replace(SMALL, blocks=blocks)
+
+
 def test_building_a_network_leaves_its_configuration_alone():
     before = repr(CONFIGS)
     on_meta(maxvit, "compact", num_classes=3, image_size=64)
