@@ -33,7 +33,7 @@ from minimaxvit.whitening import whitening_filters
 
 termios = importlib.import_module("termios") if os.name == "posix" else None
 SMALL = MaxViTConfig((1,), (32,), 32, 4, (MAXVIT,), 1, drop_rate=0.5, num_classes=10)
-SHORT = Recipe(epochs=3, batch_size=16, validation=16, muon_rate=0.02, shift=2, hole=6)
+SHORT = Recipe(epochs=3, batch_size=16, validation=16, averaging=0.5, shift=2, hole=6)
 
 # Trains in a process of its own, which dies where it is told to.
 DOOMED = """
