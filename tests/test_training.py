@@ -33,13 +33,14 @@ from minimaxvit.whitening import whitening_filters
 
 termios = importlib.import_module("termios") if os.name == "posix" else None
 SMALL = MaxViTConfig((1,), (32,), 32, 4, (MAXVIT,), 1, drop_rate=0.5, num_classes=10)
+DEEPER = replace(SMALL, blocks=(2,))  # the first block of a network never drops
 SHORT = Recipe(epochs=3, batch_size=16, validation=16, averaging=0.5, shift=2, hole=6)
 
 # Trains in a process of its own, which dies where it is told to.
 DOOMED = """
 import os, signal, sys, torch
 from minimaxvit import training
-from tests.test_training import SHORT, SMALL, few_shapes
+from tests.test_training import DEEPER, SHORT, few_shapes
 
 torch.set_num_threads(1)
 where, folder = sys.argv[1:]
@@ -69,7 +70,7 @@ def doomed_line(run):
     return line(run)
 
 training._step, torch.save, training._line = doomed_step, doomed_save, doomed_line
-training.fit(SMALL, *few_shapes(), SHORT, folder)
+training.fit(DEEPER, *few_shapes(), SHORT, folder)
 """
 
 
@@ -123,7 +124,7 @@ def without_times(folder):
 
 def test_a_finished_run_is_not_run_again(undisturbed):
     before = {path.name: path.stat().st_mtime_ns for path in undisturbed.iterdir()}
-    record = fit(SMALL, *few_shapes(), SHORT, undisturbed)
+    record = fit(DEEPER, *few_shapes(), SHORT, undisturbed)
     assert record == json.loads((undisturbed / RECORD).read_text())
     assert {path.name: path.stat().st_mtime_ns for path in undisturbed.iterdir()} == before
 
@@ -131,9 +132,9 @@ def test_a_finished_run_is_not_run_again(undisturbed):
 def test_a_folder_with_another_run_is_refused(undisturbed):
     another = Recipe(**{**vars(SHORT), "muon_rate": 0.5, "seed": 3})
     with pytest.raises(ValueError, match="another run: its recipe differs in muon_rate, seed"):
-        fit(SMALL, *few_shapes(), another, undisturbed)
+        fit(DEEPER, *few_shapes(), another, undisturbed)
     with pytest.raises(ValueError, match="its data differs in sha256"):
-        fit(SMALL, *few_shapes()[::-1], SHORT, undisturbed)
+        fit(DEEPER, *few_shapes()[::-1], SHORT, undisturbed)
 
 
 def test_a_run_leaves_a_record_and_a_network_and_nothing_else(undisturbed):
