@@ -1,10 +1,13 @@
-"""MaxViT from scratch, to be read from `partition` to `network`: each file uses those before it."""
+"""MaxViT from scratch, to be read from `partition` to `configs`: each file uses those before it."""
 
+from . import relatives  # so that `maxvit` and `load` know them
 from .attention import RelativeAttention
-from .block import MAX_SA, MAXVIT, BlockAttention, FeedForward, GridAttention, MaxViTBlock
-from .compact import FullStem, PooledConvs
-from .mbconv import MBConv, SqueezeExcite
-from .network import CONFIGS, MaxViT, MaxViTConfig, maxvit
+from .block import MAX_SA, MAXVIT_PARTS, BlockAttention, GridAttention, MaxViTBlock
+from .configs import CONFIGS, maxvit
+from .layers import FeedForward
+from .mbconv import Downsample, MBConv, SqueezeExcite
+from .network import MaxViT, MaxViTConfig
 from .partition import block_partition, block_reverse, grid_partition, grid_reverse
 from .position import RelativePositionBias, relative_position_index
-from .weights import load, load_timm, pretrained, pretrained_record, save
+from .timm_weights import load_timm
+from .weights import load, pretrained, pretrained_record, register, save

@@ -1,7 +1,5 @@
-"""Multi-head self-attention among the tokens of each group, with a relative position bias."""
+"""Multi-head self-attention over the tokens of each group, with a relative position bias."""
 
-import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
@@ -11,35 +9,34 @@ from .position import RelativePositionBias
 class RelativeAttention(nn.Module):
     """Let each token of a group gather from all of them, by content and by relative position.
 
-    softmax(q k^T / sqrt(d) + bias) v, in heads of *width* 32: MaxViT-T has 2, 4, 8 and 16, not 32.
+    softmax(q k^T / sqrt(d) + bias) v, in heads of *dimension* 32: MaxViT-T has 2, 4, 8 and 16.
     Shapes: (b, n, t, c) -> (b, n, t, c), t = window * window. Groups never see one another.
-    ValueError if `head_width` does not divide `channels`. Source: paper 3.1, relative attention.
+    ValueError if `head_dim` does not divide `dim`. Source: paper 3.1, relative attention.
     """
 
-    def __init__(self, channels, window, head_width=32):
+    def __init__(self, dim, window, head_dim=32):
         super().__init__()
-        if channels % head_width:
-            raise ValueError(f"{channels} channels do not divide into heads of width {head_width}")
-        self.head_width = head_width
-        self.query = nn.Linear(channels, channels)
-        self.key = nn.Linear(channels, channels)
-        self.value = nn.Linear(channels, channels)
-        self.output = nn.Linear(channels, channels)
-        self.bias = RelativePositionBias(channels // head_width, window)
+        if dim % head_dim:
+            raise ValueError(f"{dim} channels do not divide into heads of dimension {head_dim}")
+        self.head_dim = head_dim
+        self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in range(3))
+        self.output = nn.Linear(dim, dim)
+        self.bias = RelativePositionBias(dim // head_dim, window)
 
     def forward(self, x):
-        value, bias = self._by_head(self.value(x)), self.bias()  # bias: (heads, t, t)
-        if torch.is_grad_enabled():  # then the plain formula is faster than the fused function
-            gathered = (self.content(x) + bias).softmax(-1) @ value
-        else:  # it wants four axes
-            query, key = self._by_head(self.query(x)), self._by_head(self.key(x))
-            gathered = F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None])
-        return self.output(rearrange(gathered, "(b n) heads t d -> b n t (heads d)", b=x.shape[0]))
+        value = self.split_heads(self.value(x))  # (b, heads, n, t, d)
+        scores = self.scores(x) + self.bias()[:, None]  # (b, heads, n, t, t)
+        weights = scores.softmax(-1)  # one row per query, which sums to 1
+        out = rearrange(weights @ value, "b heads n t d -> b n t (heads d)")
+        return self.output(out)
 
-    def content(self, x):
-        """Score how well each key answers each query: (b, n, t, c) -> ((b n), heads, t, t)."""
-        query, key = self._by_head(self.query(x)), self._by_head(self.key(x))
-        return query @ key.mT * self.head_width**-0.5
+    def scores(self, x):
+        """Score how well each key answers each query, before the bias: (b, heads, n, t, t)."""
+        query, key = self.split_heads(self.query(x)), self.split_heads(self.key(x))
+        return query @ key.mT * self.head_dim**-0.5
 
-    def _by_head(self, x):
-        return rearrange(x, "b n t (heads d) -> (b n) heads t d", d=self.head_width)
+    def split_heads(self, x):
+        return rearrange(x, "b n t (heads d) -> b heads n t d", d=self.head_dim)
+
+    def extra_repr(self):
+        return f"heads={self.query.out_features // self.head_dim}, head_dim={self.head_dim}"

@@ -3,37 +3,28 @@
 from torch import nn
 
 from .attention import RelativeAttention
-from .mbconv import Downsample, MBConv, StochasticDepth, gelu
+from .layers import FeedForward, StochasticDepth, gelu
+from .mbconv import Downsample, MBConv
 from .partition import block_partition, block_reverse, grid_partition, grid_reverse
+from .steps import Add, Attend, Part, build, resamples
 
 
-class FeedForward(nn.Module):
-    """Think about each token by itself: widen, GELU, narrow. Shapes: (..., c) -> (..., c)."""
-
-    def __init__(self, channels, expansion=4):
-        super().__init__()
-        self.widen = nn.Linear(channels, expansion * channels)
-        self.narrow = nn.Linear(expansion * channels, channels)
-
-    def forward(self, x):
-        return self.narrow(gelu(self.widen(x)))
-
-
-class GroupAttention(nn.Module):
+class GroupAttention(Part):
     """A transformer layer whose attention stays within the groups of a partition.
 
-    Subclasses say which tokens form a group. Shapes: (b, c, h, w) -> (b, c, h, w). ValueError if h
-    or w does not divide by `window`. Source: paper 3.2 and 3.3.
+    x <- x + Attention(LN(x)), then x <- x + FFN(LN(x)). Subclasses say which tokens form a group.
+    Shapes: (b, c, h, w) -> (b, c, h, w). ValueError if h or w is not divisible by `window`.
+    Source: paper 3.2 and 3.3.
     """
 
-    def __init__(self, channels, window, expansion=4, drop_rate=0.0):
+    def __init__(self, dim, window, expansion=4, drop_path=0.0, activation=gelu):
         super().__init__()
-        self.window = window
-        self.attention_norm = nn.LayerNorm(channels)
-        self.attention = RelativeAttention(channels, window)
-        self.feed_forward_norm = nn.LayerNorm(channels)
-        self.feed_forward = FeedForward(channels, expansion)
-        self.drop = StochasticDepth(drop_rate)
+        self.window = self.divisor = window
+        self.attention_norm = nn.LayerNorm(dim)
+        self.attention = RelativeAttention(dim, window)
+        self.feed_forward_norm = nn.LayerNorm(dim)
+        self.feed_forward = FeedForward(dim, expansion, activation)
+        self.drop = StochasticDepth(drop_path)
 
     def forward(self, x):
         x = x.permute(0, 2, 3, 1)  # (b, h, w, c), a free view: MaxViT keeps memory channels-last
@@ -45,9 +36,23 @@ class GroupAttention(nn.Module):
         groups = self.partition(x, self.window)  # (b, h, w, c) -> (b, n, t, c)
         return self.reverse(self.attention(groups), self.window, *x.shape[1:3])
 
+    def scores(self, x):
+        groups = self.partition(self.attention_norm(x.permute(0, 2, 3, 1)), self.window)
+        return self.attention.scores(groups), self.attention.bias()[:, None]
+
+    def steps(self):
+        return (Add(((), (Attend(self.groups),))),)
+
+    def groups(self, numbers, extra):
+        tokens = self.partition(numbers, self.window)[0, :, :, 0]  # (n, t)
+        return tokens, tokens
+
+    def extra_repr(self):
+        return f"window={self.window}"
+
 
 class BlockAttention(GroupAttention):
-    """Attention among the neighbours of a window: local."""
+    """Attention among the neighbors of a window: local."""
 
     partition, reverse = staticmethod(block_partition), staticmethod(block_reverse)
 
@@ -59,33 +64,33 @@ class GridAttention(GroupAttention):
 
 
 MAX_SA = (BlockAttention, GridAttention)
-MAXVIT = (MBConv, *MAX_SA)
+MAXVIT_PARTS = (MBConv, *MAX_SA)
 
 
 class MaxViTBlock(nn.Module):
     """Look near, then far, at linear cost: MBConv, block attention, grid attention (figure 2).
 
-    `parts` are those three classes, or others built like them, in any order, any left out. The
-    first convolution strides and widens; without one, a 2x2 average pool and a 1x1 convolution do.
+    `parts` are any subclasses of `Part`. The first of them that resamples applies the stride and
+    changes the channels; if none does, `downsample` comes first and does both. `options` are for
+    the parts: window, expansion, ...
     Shapes: (b, c, h, w) -> (b, c', ceil(h / stride), ceil(w / stride)).
     """
 
-    def __init__(
-        self, in_channels, channels, window, stride=1, parts=MAXVIT, expansion=4, drop_rate=0.0
-    ):
+    def __init__(self, in_dim, dim, stride=1, parts=MAXVIT_PARTS, downsample=Downsample, **options):
         super().__init__()
+        if not any(map(resamples, parts)) and (stride, in_dim) != (1, dim):
+            parts = (downsample, *parts)
         self.parts = nn.ModuleList()
-        if set(parts) <= set(MAX_SA) and (stride, in_channels) != (1, channels):
-            self.parts.append(Downsample(in_channels, channels, stride))
-            in_channels = channels
         for part in parts:
-            if part in MAX_SA:
-                self.parts.append(part(in_channels, window, expansion, drop_rate))
-            else:
-                self.parts.append(part(in_channels, channels, stride, expansion, drop_rate))
-                in_channels, stride = channels, 1
+            out_dim = dim if resamples(part) else in_dim
+            sizes = {"in_dim": in_dim, "dim": out_dim, "stride": stride}
+            self.parts.append(build(part, options | sizes))
+            in_dim, stride = out_dim, 1 if resamples(part) else stride
 
     def forward(self, x):
+        return self.run(x)[0]
+
+    def run(self, x, *extra):
         for part in self.parts:
-            x = part(x)
-        return x
+            x, *extra = part.run(x, *extra)
+        return x, *extra

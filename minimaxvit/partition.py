@@ -1,21 +1,19 @@
-"""Cut a feature map into groups of tokens in two ways, and paste it back.
+"""Cut a feature map into groups of tokens in two ways, and paste it back (paper 3.2).
 
-The two patterns are the heart of MaxViT (paper 3.2). A map side is "groups times tokens" for blocks
-and "tokens times groups" for the grid; nothing else differs. The factor named first varies slowest,
-so a block holds neighbours, and a grid group holds tokens spread over the whole map.
-
-Axes, in every file: b batch, c channels, h w map rows and columns, n groups, t tokens of a group,
-d width of a head, p window side, g grid side; 1 marks rows and 2 columns.
+A map side is "groups times tokens" for blocks and "tokens times groups" for the grid; nothing else
+differs. The factor named first varies slowest. Axes, in every file: b batch, c channels, h w rows
+and columns of a map, n groups, t tokens of a group (s if they are keys), k extra tokens, d channels
+of a head, p window side, g grid side; 1 is for rows and 2 for columns.
 """
 
 from einops import rearrange
 
 
 def block_partition(x, window):
-    """Group neighbours, so that attention is local: blocks of `window` by `window` tokens.
+    """Group neighbors, so that attention is local: blocks of `window` by `window` tokens.
 
     Shapes: (b, h, w, c) -> (b, n, t, c), t = window * window; blocks and their tokens row by row.
-    Raises ValueError if h or w does not divide by `window`.
+    Raises ValueError if h or w is not divisible by `window`.
     """
     _check_divides(*x.shape[1:3], window)
     return rearrange(x, "b (n1 p1) (n2 p2) c -> b (n1 n2) (p1 p2) c", p1=window, p2=window)
@@ -29,11 +27,9 @@ def block_reverse(groups, window, h, w):
 
 
 def grid_partition(x, grid):
-    """Group tokens far apart, so that attention is sparse and global: a lattice over the map.
+    """Group tokens that are spread evenly over the map, one from each of `grid` by `grid` cells.
 
-    The map is cut into `grid` by `grid` cells; a group takes one token, at the same place, of each.
-    Shapes: (b, h, w, c) -> (b, n, t, c), t = grid * grid; groups and their tokens row by row.
-    Raises ValueError if h or w does not divide by `grid`.
+    Shapes and errors are those of `block_partition`, with t = grid * grid.
     """
     _check_divides(*x.shape[1:3], grid)
     return rearrange(x, "b (g1 n1) (g2 n2) c -> b (n1 n2) (g1 g2) c", g1=grid, g2=grid)
@@ -48,6 +44,4 @@ def grid_reverse(groups, grid, h, w):
 
 def _check_divides(h, w, side):
     if side < 1 or h % side or w % side:
-        raise ValueError(
-            f"a map of {h} x {w} tokens does not divide by {side}: make both sides multiples of it"
-        )
+        raise ValueError(f"a map of {h} x {w} tokens is not divisible by {side}: resize it")

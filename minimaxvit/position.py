@@ -1,6 +1,6 @@
-"""Where a key (the token looked at) stands as seen from its query (the token that looks), and the
-bias that attention adds for that offset. Offsets repeat all over a window, so its t * t pairs share
-a table of (2 * p - 1) ** 2 numbers.
+"""Where a key is relative to its query, and the bias that attention adds for that offset.
+
+Offsets repeat all over a window, so its t * t pairs share a table of (2 * p - 1) ** 2 numbers.
 """
 
 import torch
@@ -8,10 +8,10 @@ from torch import nn
 
 
 def relative_position_index(window):
-    """Say where table[key - query] stands in the flattened table, for every pair of a window.
+    """Find the index of table[key - query] in the flattened table, for every pair of a window.
 
-    Returns long (t, t), one row per query and one column per key, t = window * window, tokens row
-    by row; the offset (0, 0) stands in the middle. Source: google-research/maxvit, attn_utils.py.
+    Returns long (t, t), one row per query and one column per key, tokens row by row; the offset
+    (0, 0) is in the middle of the table. Source: google-research/maxvit, attn_utils.py.
     """
     row, column = torch.cartesian_prod(torch.arange(window), torch.arange(window)).T  # (t,) each
     down, right = (each[None] - each[:, None] for each in (row, column))  # (t, t): key minus query
@@ -19,16 +19,15 @@ def relative_position_index(window):
 
 
 class RelativePositionBias(nn.Module):
-    """The learnt bias of every query and key of a window, which makes attention see position.
+    """The learned bias of every query and key of a window: () -> (heads, t, t).
 
-    Shapes: () -> (heads, t, t). The table, N(0, 0.02) at first, is read at every call: a bias read
-    once, when the module is built, would never learn. Source: paper 3.1, relative attention.
+    The table, N(0, 0.02) at first, is read at every call: a bias that was read once, when the
+    module was built, would never learn. Source: paper 3.1, relative attention.
     """
 
     def __init__(self, heads, window):
         super().__init__()
-        self.table = nn.Parameter(torch.empty(heads, 2 * window - 1, 2 * window - 1))
-        nn.init.normal_(self.table, std=0.02)
+        self.table = nn.Parameter(0.02 * torch.randn(heads, 2 * window - 1, 2 * window - 1))
         self.register_buffer("index", relative_position_index(window), persistent=False)
 
     def forward(self):

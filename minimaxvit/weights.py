@@ -1,177 +1,160 @@
-"""Keep a network in a file, get it back or one from the box, and take over what others published.
+"""Keep a network in a file and get it back, or get one of those that come with the package.
 
-Our own file is safetensors: nothing in it can run, and its header says which network it holds.
+The file is safetensors: nothing in it can run. Its header says which network it holds, by names
+that are looked up among what was registered; nothing is ever imported because a file says so.
 """
 
 import json
-import os
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 
 import safetensors.torch
+import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 
-from .block import MAXVIT, BlockAttention, GridAttention
-from .compact import FullStem, PooledConvs
-from .mbconv import MBConv
-from .network import MaxViT, MaxViTConfig, Stem
+from .atomic_write import atomic_write
+from .block import MAXVIT_PARTS
+from .layers import gelu
+from .mbconv import Downsample
+from .network import Head, MaxViT, MaxViTConfig, Stem
 
-BOX = Path(__file__).parent / "trained"  # networks that come with the package, and their records
-PARTS = {part.__name__: part for part in (PooledConvs, *MAXVIT)}
-STEMS = {stem.__name__: stem for stem in (Stem, FullStem)}
+BUNDLED = Path(__file__).parent / "trained"  # networks that come with the package, and records
+KINDS = {}  # by name: what a configuration may be made of
+
+
+def register(**kinds):
+    """Let saved networks be made of these parts, stems, heads and activations, by their names.
+
+    Raises ValueError if a name already stands for something else.
+    """
+    for name, kind in kinds.items():
+        known = KINDS.setdefault(name, kind)
+        if _origin(known) != _origin(kind):
+            raise ValueError(f"{name!r} already stands for {known}")
+        KINDS[name] = kind  # a notebook's cell that runs again defines its class again
+
+
+def _origin(kind):
+    return getattr(kind, "__module__", None), getattr(kind, "__qualname__", kind)
+
+
+register(**{kind.__name__: kind for kind in (Stem, Head, Downsample, *MAXVIT_PARTS)})
+register(gelu=F.gelu, tanh_gelu=gelu)
 
 
 def describe(config):
-    """Say which network it is in plain values, fit for JSON. `configuration` is the inverse."""
-    lists = {name: list(getattr(config, name)) for name in ("blocks", "widths")}
-    parts = [[part.__name__ for part in stage] for stage in config.parts]
-    return asdict(config) | lists | {"parts": parts, "stem": config.stem.__name__}
+    """Say which network it is in plain values, fit for JSON. `configuration` is the inverse.
+
+    Raises ValueError, naming it, for a part that nobody registered.
+    """
+    return {field.name: _plain(getattr(config, field.name)) for field in fields(config)}
+
+
+def _plain(value):
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if not callable(value):
+        return value
+    for name, kind in KINDS.items():
+        if kind is value:
+            return name
+    raise ValueError(
+        f"{value} could not be loaded again: nobody registered it; call minimaxvit.register first"
+    )
 
 
 def configuration(description):
     """Build the MaxViTConfig that `describe` put into plain values."""
-    tuples = {name: tuple(description[name]) for name in ("blocks", "widths")}
-    parts = tuple(tuple(PARTS[name] for name in stage) for stage in description["parts"])
-    stem = STEMS[description["stem"]]
-    return MaxViTConfig(**description | tuples | {"parts": parts, "stem": stem})
+    return MaxViTConfig(**{name: _looked_up(value) for name, value in description.items()})
+
+
+def _looked_up(value):
+    if isinstance(value, list):
+        return tuple(map(_looked_up, value))
+    if isinstance(value, str) and value not in KINDS:
+        raise ValueError(
+            f"it is made of {value!r}, which is not registered: import the file that defines it"
+        )
+    return KINDS[value] if isinstance(value, str) else value
 
 
 def save(model, path):
-    """Write a network whole: its configuration and its weights, or nothing if that fails."""
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    header = {"minimaxvit": json.dumps(describe(model.config))}
-    whole = safetensors.torch.save(tensors, header)  # save_file would let only the owner read it
-    write_whole(path, lambda partial: partial.write_bytes(whole))
+    """Save a complete network, configuration and weights, or nothing if that fails.
+
+    Raises ValueError, before anything is written, for a network that `load` could not build again.
+    `load` gives it back in float32.
+    """
+    header, tensors = describe(model.config), model.state_dict()
+    with torch.device("meta"):
+        rebuilt = MaxViT(configuration(header))
+    if wrong := _difference(tensors, rebuilt.state_dict()) or _other_module(model, rebuilt):
+        raise ValueError(f"the network is not what its configuration says: {wrong}")
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    whole = safetensors.torch.save(tensors, {"minimaxvit": json.dumps(header)})
+    atomic_write(path, lambda partial: partial.write_bytes(whole))  # readable for all, as others
+
+
+def _difference(tensors, expected):
+    """Name the first tensor that is missing, left over or of another shape; None if all match."""
+    for name in sorted(tensors.keys() ^ expected.keys()):
+        return f"{name} is {'left over' if name in tensors else 'missing'}"
+    for name, tensor in expected.items():
+        if tensors[name].shape != tensor.shape:
+            return f"{name} is {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
+
+
+def _other_module(model, expected):
+    """Name the first module that is of another class, which its tensors may not show."""
+    for (name, module), other in zip(model.named_modules(), expected.modules(), strict=False):
+        if type(module) is not type(other):
+            place = name or "the network"
+            return f"{place} is a {type(module).__name__} instead of a {type(other).__name__}"
 
 
 def load(path):
-    """Build the network that `save` wrote, on the CPU and ready to evaluate.
+    """Build the network that `save` wrote, in float32 on the CPU, in evaluation mode.
 
-    Raises FileNotFoundError if there is no such file, ValueError if it holds no network of ours.
+    Raises FileNotFoundError if there is no such file, ValueError if it holds no network of ours, or
+    one with a part that is not registered: then import the file that defines it first.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no weights file {path}")
     try:
         with safe_open(path, "pt") as file:
-            description = json.loads(file.metadata()["minimaxvit"])
-        model = MaxViT(configuration(description))
+            metadata = file.metadata() or {}
+        if "minimaxvit" not in metadata:
+            raise ValueError("it does not say which network it holds")
+        model = MaxViT(configuration(json.loads(metadata["minimaxvit"])))
         model.load_state_dict(safetensors.torch.load_file(path))
-    except (SafetensorError, TypeError, KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         why = str(error).splitlines()[0]
-        raise ValueError(f"{path} is no weights file that minimaxvit.save wrote: {why}") from None
+        raise ValueError(f"{path} is not a network that minimaxvit.save wrote: {why}") from None
     return model.eval()
 
 
-def boxed():
+def bundled():
     """List the names that `pretrained` knows."""
-    return sorted(path.stem for path in BOX.glob("*.safetensors"))
+    return sorted(path.stem for path in BUNDLED.glob("*.safetensors"))
 
 
 def pretrained(name):
-    """Get a trained network out of the box, ready to evaluate; nothing is downloaded.
+    """Load a trained network that comes with the package; nothing is downloaded.
 
     "compact" was trained on CIFAR-10, "compact-shapes" on shapes; `pretrained_record` tells how.
-    Raises ValueError for a name that is not in the box.
+    Raises ValueError for a name that is not there.
     """
-    return load(_in_box(name, ".safetensors"))
+    return load(_bundled_file(name, ".safetensors"))
 
 
 def pretrained_record(name):
-    """Tell how a network in the box was trained and what it reached, as `fit` recorded it."""
-    return json.loads(_in_box(name, ".json").read_text())
+    """Tell how a pretrained network was trained and what it reached, as `fit` recorded it."""
+    return json.loads(_bundled_file(name, ".json").read_text())
 
 
-def _in_box(name, suffix):
-    if name not in boxed():
-        raise ValueError(f"no network in the box is called {name!r}; choose {' or '.join(boxed())}")
-    return BOX / f"{name}{suffix}"
-
-
-def write_whole(path, write):
-    """Let `write(partial)` make a file beside `path`, then move it there: all of it or nothing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")  # what a kill leaves, the next try overwrites
-    try:
-        write(partial)
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-# Where timm keeps what we keep in a module, for its `maxvit_*_tf_*` models, which carry the
-# official weights. Names of parts are relative to the part.
-TIMM_PARTS = {MBConv: "conv", BlockAttention: "attn_block", GridAttention: "attn_grid"}
-TIMM_NAMES = {
-    "stem.conv1": "stem.conv1",
-    "stem.norm": "stem.norm1",
-    "stem.conv2": "stem.conv2",
-    "shortcut.project": "shortcut.expand",
-    "norm": "pre_norm",
-    "expand": "conv1_1x1",
-    "expand_norm": "norm1",
-    "depthwise": "conv2_kxk",
-    "depthwise_norm": "norm2",
-    "squeeze_excite.squeeze": "se.fc1",
-    "squeeze_excite.excite": "se.fc2",
-    "shrink": "conv3_1x1",
-    "attention_norm": "norm1",
-    "attention.query": "attn.qkv",
-    "attention.key": "attn.qkv",
-    "attention.value": "attn.qkv",
-    "attention.output": "attn.proj",
-    "attention.bias": "attn.rel_pos",
-    "feed_forward_norm": "norm2",
-    "feed_forward.widen": "mlp.fc1",
-    "feed_forward.narrow": "mlp.fc2",
-    "head.norm": "head.norm",
-    "head.hidden": "head.pre_logits.fc",
-    "head.classify": "head.fc",
-}
-
-
-def load_timm(model, state_dict):
-    """Fill `model` with the weights of the same network from timm, and return it.
-
-    `state_dict` is that of a `maxvit_*_tf_*` model. Raises ValueError, and leaves the model as it
-    was, if a tensor is missing, left over or of another shape.
-    """
-    ours = model.state_dict()
-    names = {name: _timm_name(model, name) for name in ours}
-    missing, unused = set(names.values()) - set(state_dict), set(state_dict) - set(names.values())
-    if missing or unused:
+def _bundled_file(name, suffix):
+    if name not in bundled():
         raise ValueError(
-            f"these are not the weights of this network: {len(missing)} tensors are missing "
-            f"({', '.join(sorted(missing)[:3])}...) and {len(unused)} have no place in it "
-            f"({', '.join(sorted(unused)[:3])}...)"
+            f"no pretrained network is called {name!r}; choose {' or '.join(bundled())}"
         )
-    tensors = {name: _part_of_qkv(name, state_dict[theirs]) for name, theirs in names.items()}
-    for name, tensor in tensors.items():
-        if tensor.shape != ours[name].shape:
-            raise ValueError(
-                f"{names[name]} has shape {tuple(tensor.shape)} where {name} needs "
-                f"{tuple(ours[name].shape)}: the widths, window or classes differ"
-            )
-    model.load_state_dict(tensors)
-    return model
-
-
-def _timm_name(model, name):
-    module, _, kind = name.rpartition(".")
-    if kind == "table":
-        kind = "relative_position_bias_table"
-    if not module.startswith("stages."):
-        return f"{TIMM_NAMES[module]}.{kind}"
-    _, stage, block, _, part, inside = module.split(".", 5)
-    part = TIMM_PARTS[type(model.stages[int(stage)][int(block)].parts[int(part)])]
-    return f"stages.{stage}.blocks.{block}.{part}.{TIMM_NAMES[inside]}.{kind}"
-
-
-def _part_of_qkv(name, tensor):
-    """timm packs query, key and value into one projection, in this order."""
-    for place, projection in enumerate(("query", "key", "value")):
-        if f".{projection}." in name:
-            return tensor.chunk(3)[place]
-    return tensor
+    return BUNDLED / f"{name}{suffix}"

@@ -5,10 +5,10 @@ from itertools import permutations
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import noise, randomise
+from helpers import noise, randomize
 
 from minimaxvit import (
-    MAXVIT,
+    MAXVIT_PARTS,
     BlockAttention,
     FeedForward,
     GridAttention,
@@ -17,10 +17,11 @@ from minimaxvit import (
     block_partition,
     grid_partition,
 )
-from minimaxvit.mbconv import Downsample, StochasticDepth
+from minimaxvit.layers import StochasticDepth
+from minimaxvit.mbconv import Downsample
 
 both = pytest.mark.parametrize("kind", [BlockAttention, GridAttention])
-ORDERS = [order for length in range(4) for order in permutations(MAXVIT, length)]
+ORDERS = [order for length in range(4) for order in permutations(MAXVIT_PARTS, length)]
 
 
 def group_and_place(kind, side, row, rows):
@@ -59,8 +60,8 @@ def over_the_whole_map(layer, x):
 
     norm, feed_forward = layer.feed_forward_norm, layer.feed_forward
     y = F.layer_norm(tokens, (c,), norm.weight, norm.bias, eps=1e-5)
-    y = F.gelu(feed_forward.widen(y), approximate="tanh")
-    tokens = tokens + feed_forward.narrow(y)
+    y = F.gelu(feed_forward.expand(y), approximate="tanh")
+    tokens = tokens + feed_forward.shrink(y)
     return tokens.transpose(1, 2).view(b, c, h, w)
 
 
@@ -87,13 +88,13 @@ def reached(layers, h, tokens):
 
 def pair(p, seed=0):
     """Attention alone: one block attention and one grid attention, everything in them random."""
-    return randomise(torch.nn.Sequential(BlockAttention(32, p), GridAttention(32, p)), seed)
+    return randomize(torch.nn.Sequential(BlockAttention(32, p), GridAttention(32, p)), seed)
 
 
 @both
 @pytest.mark.parametrize("h, w, p", [(4, 4, 2), (4, 6, 2), (9, 6, 3), (4, 4, 4), (3, 2, 1)])
 def test_the_layer_is_masked_attention_over_the_whole_map(kind, h, w, p):
-    layer = randomise(kind(64, p))
+    layer = randomize(kind(64, p))
     x = noise(2, 64, h, w)
     torch.testing.assert_close(layer(x), over_the_whole_map(layer, x))
 
@@ -109,20 +110,20 @@ def unbiased(layer):
 
 
 def test_without_bias_grid_attention_commutes_with_every_cyclic_shift():
-    layer, x = unbiased(randomise(GridAttention(32, 2))), noise(1, 32, 4, 6)
+    layer, x = unbiased(randomize(GridAttention(32, 2))), noise(1, 32, 4, 6)
     assert all(commutes(layer, x, down, right) for down in range(4) for right in range(6))
 
 
 def test_with_bias_grid_attention_commutes_with_no_shift():
     # Beyond a cell's end a token takes another place in its group, and the bias is not cyclic.
-    layer, x = randomise(GridAttention(32, 2)), noise(1, 32, 4, 6)
+    layer, x = randomize(GridAttention(32, 2)), noise(1, 32, 4, 6)
     shifts = [(down, right) for down in range(4) for right in range(6)]
     assert [shift for shift in shifts if commutes(layer, x, *shift)] == [(0, 0)]
 
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_block_attention_commutes_with_shifts_by_whole_windows_only(bias):
-    layer, x = randomise(BlockAttention(32, 2)), noise(1, 32, 4, 6)
+    layer, x = randomize(BlockAttention(32, 2)), noise(1, 32, 4, 6)
     layer = layer if bias else unbiased(layer)
     for down in range(4):
         for right in range(6):
@@ -160,12 +161,12 @@ def test_one_pair_joins_all_exactly_where_block_times_grid_is_no_less_than_the_m
 
 
 def test_feed_forward_is_two_layers_around_tanh_gelu():
-    layer = randomise(FeedForward(6, 3))
+    layer = randomize(FeedForward(6, 3))
     x = noise(2, 4, 5, 6)
-    widened = F.linear(x, layer.widen.weight, layer.widen.bias)
-    expected = F.linear(F.gelu(widened, approximate="tanh"), layer.narrow.weight, layer.narrow.bias)
+    widened = F.linear(x, layer.expand.weight, layer.expand.bias)
+    expected = F.linear(F.gelu(widened, approximate="tanh"), layer.shrink.weight, layer.shrink.bias)
     torch.testing.assert_close(layer(x), expected)
-    assert widened.shape[-1] == 18 and FeedForward(6).widen.out_features == 24
+    assert widened.shape[-1] == 18 and FeedForward(6).expand.out_features == 24
 
 
 def seen_by_parts(block, x):
@@ -181,7 +182,7 @@ def seen_by_parts(block, x):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("parts", ORDERS)
 def test_parts_come_in_any_order_and_any_are_left_out(parts, stride):
-    block = MaxViTBlock(32, 64, 2, stride, parts)
+    block = MaxViTBlock(32, 64, stride, parts, window=2)
     seen, out = seen_by_parts(block, torch.randn(2, 32, 8, 4))
     coarse = 64, 8 // stride, 4 // stride
 
@@ -193,12 +194,12 @@ def test_parts_come_in_any_order_and_any_are_left_out(parts, stride):
 
 
 def test_only_the_first_of_two_mbconvs_strides():
-    seen, out = seen_by_parts(MaxViTBlock(32, 64, 2, 2, (MBConv, MBConv)), torch.randn(1, 32, 8, 8))
+    seen, out = seen_by_parts(MaxViTBlock(32, 64, 2, (MBConv, MBConv)), torch.randn(1, 32, 8, 8))
     assert seen == [(MBConv, 32, 8, 8), (MBConv, 64, 4, 4)] and out.shape == (1, 64, 4, 4)
 
 
 def test_a_block_without_mbconv_pools_and_projects_before_the_rest():
-    block = randomise(MaxViTBlock(32, 64, 2, stride=2, parts=(GridAttention,)))
+    block = randomize(MaxViTBlock(32, 64, 2, (GridAttention,), window=2))
     x = noise(2, 32, 8, 4)
     project, grid = block.parts[0].project, block.parts[1]
     expected = grid(F.conv2d(F.avg_pool2d(x, 2), project.weight, project.bias))
@@ -207,17 +208,17 @@ def test_a_block_without_mbconv_pools_and_projects_before_the_rest():
 
 def test_a_block_with_nothing_to_do_is_empty():
     x = torch.randn(1, 32, 4, 4)
-    assert torch.equal(MaxViTBlock(32, 32, 2, parts=())(x), x)
+    assert torch.equal(MaxViTBlock(32, 32, parts=())(x), x)
 
 
 def test_expansion_reaches_mbconv_and_both_feed_forwards():
-    conv, block, grid = MaxViTBlock(32, 64, 2, expansion=3).parts
+    conv, block, grid = MaxViTBlock(32, 64, window=2, expansion=3).parts
     assert conv.expand.out_channels == 192
-    assert block.feed_forward.widen.out_features == grid.feed_forward.widen.out_features == 192
+    assert block.feed_forward.expand.out_features == grid.feed_forward.expand.out_features == 192
 
 
 def test_every_residual_of_a_block_is_dropped_at_the_one_rate():
-    block = MaxViTBlock(32, 32, 2, drop_rate=1 - 1e-6).train()
+    block = MaxViTBlock(32, 32, window=2, drop_path=1 - 1e-6).train()
     rates = [part.rate for part in block.modules() if isinstance(part, StochasticDepth)]
     assert rates == [1 - 1e-6] * 3
     x = torch.randn(4, 32, 4, 4)
@@ -226,7 +227,7 @@ def test_every_residual_of_a_block_is_dropped_at_the_one_rate():
 
 def test_a_block_drops_its_five_residuals_each_by_itself():
     drawn = []
-    block = MaxViTBlock(32, 32, 2, drop_rate=0.5).train()
+    block = MaxViTBlock(32, 32, window=2, drop_path=0.5).train()
     for part in block.modules():
         if isinstance(part, StochasticDepth):
             part.register_forward_hook(
@@ -239,12 +240,12 @@ def test_a_block_drops_its_five_residuals_each_by_itself():
 
 @both
 def test_attention_refuses_a_map_that_does_not_divide(kind):
-    with pytest.raises(ValueError, match="8 x 6 tokens does not divide by 4"):
+    with pytest.raises(ValueError, match="8 x 6 tokens is not divisible by 4"):
         kind(32, 4)(torch.zeros(1, 32, 8, 6))
 
 
 @pytest.mark.parametrize("parts", ORDERS)
 def test_channels_last_stays_channels_last(parts):
     x = torch.randn(2, 32, 8, 4).to(memory_format=torch.channels_last)
-    block = MaxViTBlock(32, 64, 2, 2, parts).to(memory_format=torch.channels_last)
+    block = MaxViTBlock(32, 64, 2, parts, window=2).to(memory_format=torch.channels_last)
     assert block(x).is_contiguous(memory_format=torch.channels_last)

@@ -5,12 +5,13 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import few, noise, randomise
+from helpers import few, noise, randomize
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minimaxvit import MBConv, SqueezeExcite
-from minimaxvit.mbconv import BatchNorm, Conv3x3, Downsample, StochasticDepth, gelu
+from minimaxvit.layers import BatchNorm, Conv3x3, StochasticDepth, gelu
+from minimaxvit.mbconv import Downsample
 
 sides = st.integers(1, 7)
 
@@ -42,7 +43,7 @@ def same_conv3x3(x, weight, stride, groups=1):
     return out
 
 
-def normalised(x, norm):
+def normalized(x, norm):
     mean, var = norm.running_mean, norm.running_var
     if norm.training:
         mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
@@ -72,7 +73,7 @@ def pooled_by_two(x):
 @few
 @given(h=sides, w=sides, stride=st.sampled_from([1, 2]))
 def test_padding_is_that_of_tensorflow(h, w, stride):
-    conv = randomise(Conv3x3(2, 3, stride, bias=False))
+    conv = randomize(Conv3x3(2, 3, stride, bias=False))
     x = noise(2, 2, h, w)
     torch.testing.assert_close(conv(x), same_conv3x3(x, conv.weight, stride))
 
@@ -93,14 +94,14 @@ def test_downsample_averages_what_lies_on_the_map(h, w):
 
 def test_downsample_pools_then_projects_and_does_neither_without_need():
     x = noise(2, 3, 4, 6)
-    wider = randomise(Downsample(3, 5, stride=2))
+    wider = randomize(Downsample(3, 5, stride=2))
     torch.testing.assert_close(wider(x), pointwise(pooled_by_two(x), wider.project))
     assert list(Downsample(3, 3, stride=2).parameters()) == []
     assert torch.equal(Downsample(3, 3, stride=1)(x), x)
 
 
 def test_squeeze_excite_is_the_formula():
-    se = randomise(SqueezeExcite(12, 3))
+    se = randomize(SqueezeExcite(12, 3))
     x = noise(2, 12, 4, 5)
     torch.testing.assert_close(se(x), squeeze_and_excite(x, se))
 
@@ -114,7 +115,7 @@ def test_gelu_is_the_tanh_approximation():
 def test_batch_norm_has_the_eps_and_momentum_of_the_official_code():
     norm = BatchNorm(2).double()
     x = 1e-3 * noise(8, 2, 4, 4) + 5
-    torch.testing.assert_close(norm(x), normalised(x, norm))
+    torch.testing.assert_close(norm(x), normalized(x, norm))
     torch.testing.assert_close(norm.running_mean, 0.01 * x.mean((0, 2, 3)))  # 0 at first
 
 
@@ -122,13 +123,13 @@ def test_batch_norm_has_the_eps_and_momentum_of_the_official_code():
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("in_channels, channels, expansion", [(8, 8, 4), (6, 8, 4), (8, 4, 2)])
 def test_mbconv_is_its_steps_written_out(in_channels, channels, expansion, stride, training):
-    conv = randomise(MBConv(in_channels, channels, stride, expansion)).train(training)
+    conv = randomize(MBConv(in_channels, channels, stride, expansion)).train(training)
     x = noise(3, in_channels, 5, 6)
 
-    y = pointwise(normalised(x, conv.norm), conv.expand)
-    y = tanh_gelu(normalised(y, conv.expand_norm))
+    y = pointwise(normalized(x, conv.norm), conv.expand)
+    y = tanh_gelu(normalized(y, conv.expand_norm))
     y = same_conv3x3(y, conv.depthwise.weight, stride, groups=expansion * channels)
-    y = tanh_gelu(normalised(y, conv.depthwise_norm))
+    y = tanh_gelu(normalized(y, conv.depthwise_norm))
     y = pointwise(squeeze_and_excite(y, conv.squeeze_excite), conv.shrink)
     shortcut = pooled_by_two(x) if stride == 2 else x
     if in_channels != channels:
@@ -137,7 +138,7 @@ def test_mbconv_is_its_steps_written_out(in_channels, channels, expansion, strid
     torch.testing.assert_close(conv(x), shortcut + y)
 
 
-def test_mbconv_expands_and_squeezes_by_its_output_width():
+def test_mbconv_expands_and_squeezes_by_its_output_channels():
     # Counted from the input, 64 wide, these would be 256 and 16.
     conv = MBConv(64, 128)
     assert conv.depthwise.weight.shape == (512, 1, 3, 3)
@@ -153,7 +154,7 @@ def test_only_convolutions_without_a_norm_after_them_have_a_bias():
 
 
 @pytest.mark.parametrize("shape", [(4000, 3, 2, 2), (4000, 2, 2, 3)])
-def test_stochastic_depth_drops_whole_pictures_and_keeps_the_mean(shape):
+def test_stochastic_depth_drops_whole_images_and_keeps_the_mean(shape):
     torch.manual_seed(0)
     dropped = StochasticDepth(0.25)(torch.ones(shape)).flatten(1)
     assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
@@ -169,6 +170,6 @@ def test_stochastic_depth_does_nothing_in_evaluation_or_at_rate_zero():
 
 @pytest.mark.parametrize("in_channels, stride", [(8, 1), (4, 2)])
 def test_a_dropped_branch_leaves_the_shortcut(in_channels, stride):
-    conv = MBConv(in_channels, 8, stride, drop_rate=1 - 1e-6).train()
+    conv = MBConv(in_channels, 8, stride, drop_path=1 - 1e-6).train()
     x = torch.randn(4, in_channels, 4, 4)
     assert torch.equal(conv(x), conv.shortcut(x))

@@ -12,7 +12,7 @@ import torch
 from timm.models.maxxvit import MaxxVit, model_cfgs
 
 from minimaxvit import CONFIGS, MaxViT
-from minimaxvit.weights import load_timm
+from minimaxvit.timm_weights import load_timm
 
 # Stem and stages: only small (and base) widen between the two, which puts a projection there.
 NARROW = {
@@ -23,7 +23,7 @@ NARROW = {
 SIZES = [(224, 224), (224, 448)]
 
 
-def randomise(model):
+def randomize(model):
     generator = torch.Generator().manual_seed(0)
     for name, tensor in model.state_dict().items():
         if name.endswith("running_var"):
@@ -34,17 +34,17 @@ def randomise(model):
     return model.double().eval()
 
 
-def pair(name, widths=None):
-    """timm's network and ours with its weights, narrowed if widths of stem and stages are given."""
+def pair(name, dims=None):
+    """timm's network and ours with its weights, narrowed if dims of stem and stages are given."""
     config, theirs = CONFIGS[name], f"maxvit_{name}_tf"
-    if widths is None:
+    if dims is None:
         theirs = timm.create_model(f"{theirs}_224")
     else:
-        stem, *widths = widths
-        config = replace(config, widths=tuple(widths), stem_width=stem)
-        shape = {"embed_dim": tuple(widths), "stem_width": stem, "head_hidden_size": widths[-1]}
+        stem, *dims = dims
+        config = replace(config, dims=tuple(dims), stem_dim=stem)
+        shape = {"embed_dim": tuple(dims), "stem_width": stem, "head_hidden_size": dims[-1]}
         theirs = MaxxVit(replace(model_cfgs[theirs], **shape), img_size=224)
-    randomise(theirs)
+    randomize(theirs)
     return load_timm(MaxViT(config).double().eval(), theirs.state_dict()), theirs
 
 
@@ -58,9 +58,9 @@ def difference(ours, theirs):
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
-@pytest.mark.parametrize("name, widths", [("tiny", None), *NARROW.items()])
-def test_logits_are_those_of_timm(name, widths):
-    ours, theirs = pair(name, widths)
+@pytest.mark.parametrize("name, dims", [("tiny", None), *NARROW.items()])
+def test_logits_are_those_of_timm(name, dims):
+    ours, theirs = pair(name, dims)
     for h, w in SIZES:
         with torch.no_grad():
             logits, expected = ours(pictures(h, w)), theirs(pictures(h, w))

@@ -29,7 +29,7 @@ from minimaxvit import (
 )
 
 
-def randomise(module):
+def randomize(module):
     generator = torch.Generator().manual_seed(0)
     for parameter in module.double().eval().parameters():
         parameter.data.normal_(std=0.3, generator=generator)
@@ -83,7 +83,7 @@ def test_grid_groups_are_those_of_torchvision(side, grid):
 
 @pytest.mark.parametrize("channels, window", [(32, 3), (64, 4), (96, 7)])
 def test_bias_and_attention_are_those_of_torchvision(channels, window):
-    theirs = randomise(RelativePositionalMultiHeadAttention(channels, 32, window**2))
+    theirs = randomize(RelativePositionalMultiHeadAttention(channels, 32, window**2))
     ours, x = as_ours(theirs), noise(2, 3, window**2, channels)
     assert torch.equal(ours.bias(), theirs.get_relative_positional_bias()[0])
     with torch.no_grad():
@@ -95,16 +95,16 @@ def test_bias_and_attention_are_those_of_torchvision(channels, window):
 )
 def test_a_whole_attention_layer_is_that_of_torchvision(ours, kind, h, w):
     gelu = partial(nn.GELU, approximate="tanh")  # torchvision's own is exact, the official is not
-    theirs = randomise(
+    theirs = randomize(
         PartitionAttentionLayer(64, 32, 4, kind, (h, w), 4, gelu, nn.LayerNorm, 0.0, 0.0, 0.0)
     )
     ours = ours(64, window=4).double().eval()
     ours.attention = as_ours(theirs.attn_layer[1])
     ours.attention_norm.load_state_dict(theirs.attn_layer[0].state_dict())
-    norm, widen, _, narrow, _ = theirs.mlp_layer
+    norm, expand, _, shrink, _ = theirs.mlp_layer
     ours.feed_forward_norm.load_state_dict(norm.state_dict())
-    ours.feed_forward.widen.load_state_dict(widen.state_dict())
-    ours.feed_forward.narrow.load_state_dict(narrow.state_dict())
+    ours.feed_forward.expand.load_state_dict(expand.state_dict())
+    ours.feed_forward.shrink.load_state_dict(shrink.state_dict())
     x = noise(2, 64, h, w)
     with torch.no_grad():
         assert difference(ours(x), theirs(x)) < 1e-9

@@ -61,7 +61,7 @@ def test_grid_partition_agrees_with_loops(rows, columns, grid):
                     assert torch.equal(token, x[:, g1 * rows + n1, g2 * columns + n2])
 
 
-def test_tokens_of_a_block_are_neighbours():
+def test_tokens_of_a_block_are_neighbors():
     blocks = block_partition(numbered(1, 4, 6, 1), 2)[0, :, :, 0].tolist()
     assert blocks == [
         [0, 1, 6, 7],
@@ -110,7 +110,7 @@ def test_grid_on_a_square_map_is_block_with_groups_and_tokens_swapped(cells, gri
     "h, w, side", [(28, 30, 8), (32, 30, 8), (30, 32, 8), (8, 8, 0), (8, 8, -2)]
 )
 def test_a_map_that_does_not_divide_is_refused_by_name(partition, reverse, h, w, side):
-    said = rf"{h} x {w} tokens does not divide by {side}\b"
+    said = rf"{h} x {w} tokens is not divisible by {side}\b"
     with pytest.raises(ValueError, match=said):
         partition(torch.zeros(1, h, w, 1), side)
     with pytest.raises(ValueError, match=said):

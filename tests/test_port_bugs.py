@@ -25,7 +25,7 @@ from minimaxvit import (
     grid_partition,
     grid_reverse,
 )
-from minimaxvit.mbconv import Conv3x3, StochasticDepth
+from minimaxvit.layers import Conv3x3, StochasticDepth
 
 PLANTED = []  # the bug's name, its check, our own part and the planted one; functions build both
 
@@ -67,7 +67,7 @@ def check_heads(attention):
 
 @plant("32 heads instead of heads of width 32", check_heads, lambda: RelativeAttention(128, 4))
 def thirty_two_heads():
-    return RelativeAttention(128, 4, head_width=128 // 32)
+    return RelativeAttention(128, 4, head_dim=128 // 32)
 
 
 # ChristophReich1996/MaxViT issue 2, found by the paper's author.
@@ -112,12 +112,12 @@ def times_for_plus():
 
 
 def depthwise_width(build, in_channels, channels):
-    widths, conv = [], build(in_channels, channels)
+    dims, conv = [], build(in_channels, channels)
     for module in conv.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1:
-            module.register_forward_hook(lambda _, maps, out: widths.append(maps[0].shape[1]))
+            module.register_forward_hook(lambda _, maps, out: dims.append(maps[0].shape[1]))
     conv(torch.randn(1, in_channels, 4, 4))
-    return widths[0] if widths else channels
+    return dims[0] if dims else channels
 
 
 def check_expansion(build):
@@ -224,13 +224,13 @@ def gathered_once():
 
 def check_bias_offset(bias):
     nn.init.zeros_(bias.table)
-    bias.table.data[:, 1, 2] = 1  # window 2: the centre is [1, 1], so this is one to the right
+    bias.table.data[:, 1, 2] = 1  # window 2: the center is [1, 1], so this is one to the right
     to_the_right = bias()[:, 0, 1].eq(1) & bias()[:, 1, 0].eq(0)
     assert to_the_right.all(), "offset query minus key: a mirrored bias"
 
 
 @plant("offset query minus key", check_bias_offset, lambda: RelativePositionBias(2, 2))
-def mirrored():
+def flipped():
     bias = RelativePositionBias(2, 2)
     bias.index = bias.index.T
     return bias
@@ -284,7 +284,7 @@ def check_drop_path(layer):
     assert torch.equal(kept.any(1), kept.all(1)), "drop path per window, not per picture"
 
 
-@plant("drop path per window", check_drop_path, lambda: BlockAttention(32, 2, drop_rate=0.5))
+@plant("drop path per window", check_drop_path, lambda: BlockAttention(32, 2, drop_path=0.5))
 def dropped_per_window():
     class DropWindows(StochasticDepth):
         def forward(self, x):
@@ -308,7 +308,7 @@ def check_small(config):
 
 @plant("wrong widths for small", check_small, lambda: CONFIGS["small"])
 def widths_of_tiny_but_for_the_first():
-    return replace(CONFIGS["small"], widths=(96, 128, 256, 512))
+    return replace(CONFIGS["small"], dims=(96, 128, 256, 512))
 
 
 def check_padding(conv):
@@ -325,7 +325,7 @@ def padded_on_both_ends():
 
 
 def check_gelu(feed_forward):
-    for layer in (feed_forward.widen, feed_forward.narrow):
+    for layer in (feed_forward.expand, feed_forward.shrink):
         nn.init.eye_(layer.weight)
         nn.init.zeros_(layer.bias)
     x = torch.linspace(-4, 4, 50, dtype=torch.float64)[:, None]
@@ -337,7 +337,7 @@ def check_gelu(feed_forward):
 def exact_gelu():
     class Exact(FeedForward):
         def forward(self, x):
-            return self.narrow(F.gelu(self.widen(x)))
+            return self.shrink(F.gelu(self.expand(x)))
 
     return Exact(1, 1)
 

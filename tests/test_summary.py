@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import minimaxvit.summary as module
-from minimaxvit import CONFIGS, MAXVIT, BlockAttention, GridAttention, MaxViT, MBConv
+from minimaxvit import CONFIGS, MAXVIT_PARTS, BlockAttention, GridAttention, MaxViT, MBConv
 from minimaxvit.summary import PAPER, summary
 
 count = cache(module.count)  # it takes a second for the larger networks
@@ -39,36 +39,37 @@ def attention(c, expansion, places, tokens):
 
 def stage(config, number, places):
     """Multiply-adds of a stage whose maps have `places`; blocks of all three parts."""
-    c, width = (config.stem_width, *config.widths)[number - 1 : number + 1]
+    c, width = (config.stem_dim, *config.dims)[number - 1 : number + 1]
     every = 2 * attention(width, config.expansion, places, config.window**2)
     first = mbconv(c, width, config.expansion, 4 * places, places)
     other = mbconv(width, width, config.expansion, places, places)
-    return first + (config.blocks[number - 1] - 1) * other + config.blocks[number - 1] * every
+    return first + (config.depths[number - 1] - 1) * other + config.depths[number - 1] * every
 
 
 @pytest.mark.parametrize("name", ["tiny", "small"])  # only small projects in its first stage
 def test_multiply_adds_are_those_of_the_formulas(name):
     config = CONFIGS[name]
     macs = {row[0]: row[3] for row in count(config, 224, 448)}
-    stem, last = config.stem_width, config.widths[-1]
+    stem, last = config.stem_dim, config.dims[-1]
     assert macs["stem"] == 112 * 224 * 9 * (3 * stem + stem * stem)
     for number, places in enumerate((56 * 112, 28 * 56, 14 * 28, 7 * 14), start=1):
         assert macs[f"stage {number}"] == stage(config, number, places)
     assert macs["head"] == last * last + last * 1000
 
 
-def pooled_convs(c, width, before):
-    """Multiply-adds by hand: one convolution before the pool, one on a quarter of the places."""
-    return 9 * width * (c * before + width * before // 4)
-
-
 def test_multiply_adds_of_compact_by_hand():
-    stem, first, second, third, head = (row[3] for row in count(CONFIGS["compact"], 32, 32))
-    assert stem == 1024 * 9 * 3 * 24
-    assert first == pooled_convs(24, 64, 1024)
-    assert second == pooled_convs(64, 96, 256) + 2 * attention(96, 1, 64, 16)
-    assert third == pooled_convs(96, 288, 64)
-    assert head == 288 * 288 + 288 * 10
+    config = CONFIGS["compact"]
+    stem, *stages, head = (row[3] for row in count(config, 32, 32))
+    dims, expansion, p = (config.stem_dim, *config.dims), config.expansion, config.window
+    assert stem == 256 * 9 * dims[0] * (3 + dims[0])  # a map of 16 x 16
+    before = 256
+    for number, places in enumerate((256, 64, 16), start=1):
+        expected = mbconv(*dims[number - 1 : number + 1], expansion, before, places)
+        attentions = len(config.parts[number - 1]) - 1
+        expected += attentions * attention(dims[number], expansion, places, p * p)
+        assert stages[number - 1] == expected
+        before = places
+    assert head == dims[-1] ** 2 + dims[-1] * 10
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "compact"])
@@ -110,8 +111,8 @@ def test_table_shows_every_row_and_the_sums(name):
         assert line.startswith(part) and " x ".join(map(str, shape)) in line
         assert line.split()[-2:] == [f"{parameters:,}", f"{macs:,}"]
     blocks = [line.split()[2] for line in lines if line.startswith("stage")]
-    assert blocks == list(map(str, config.blocks))
-    assert lines[2 + len(rows)].split() == ["all", f"{total(rows, 2):,}", f"{total(rows, 3):,}"]
+    assert blocks == list(map(str, config.depths))
+    assert lines[2 + len(rows)].split() == ["total", f"{total(rows, 2):,}", f"{total(rows, 3):,}"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_only_the_network_of_the_paper_is_compared_with_it(change, h, w):
 
 
 def test_other_orders_of_the_parts_are_counted_too():
-    parts = (MBConv,), MAXVIT[::-1], (GridAttention, BlockAttention)
+    parts = (MBConv,), MAXVIT_PARTS[::-1], (GridAttention, BlockAttention)
     config = replace(CONFIGS["compact"], parts=parts)
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in MaxViT(config).parameters())

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from helpers import noise, randomise
+from helpers import noise, randomize
 from timm.models.maxxvit import MaxxVit, model_cfgs
 
 from minimaxvit import (
     CONFIGS,
-    MAXVIT,
+    MAXVIT_PARTS,
     BlockAttention,
     GridAttention,
     MaxViT,
@@ -27,27 +27,31 @@ from minimaxvit import (
     pretrained_record,
     save,
 )
-from minimaxvit.data import cifar10, shapes
-from minimaxvit.evaluation import evaluate
-from minimaxvit.weights import BOX, boxed, configuration, describe, write_whole
+from minimaxvit.atomic_write import atomic_write
+from minimaxvit.datasets import load_shapes
+from minimaxvit.datasets.cifar10 import load_cifar10
+from minimaxvit.training.evaluation import evaluate
+from minimaxvit.weights import BUNDLED, bundled, configuration, describe
 
 # Every field differs from its default, and the parts come in unusual orders.
 UNUSUAL = MaxViTConfig(
-    blocks=(1, 2),
-    widths=(32, 64),
-    stem_width=32,
+    depths=(1, 2),
+    dims=(32, 64),
+    stem_dim=32,
     window=2,
     parts=((GridAttention, MBConv), (BlockAttention, GridAttention)),
     expansion=2,
-    drop_rate=0.1,
+    drop_path=0.1,
     num_classes=3,
 )
-TIMM = MaxViTConfig((1, 1, 1, 1), (32, 32, 64, 64), 16, window=2, num_classes=5)
+TIMM = MaxViTConfig(
+    dims=(32, 32, 64, 64), depths=(1, 1, 1, 1), stem_dim=16, window=2, num_classes=5
+)
 
 
 def network(config=UNUSUAL, seed=0):
     torch.manual_seed(seed)
-    model = randomise(MaxViT(config), seed).float().train()
+    model = randomize(MaxViT(config), seed).float().train()
     model.stem.norm.num_batches_tracked.fill_(7)
     return model
 
@@ -65,8 +69,8 @@ def snapshot(model):
 
 @cache
 def weights_of_timm():
-    shape = {"embed_dim": TIMM.widths, "depths": TIMM.blocks, "stem_width": TIMM.stem_width}
-    config = replace(model_cfgs["maxvit_tiny_tf"], **shape, head_hidden_size=TIMM.widths[-1])
+    shape = {"embed_dim": TIMM.dims, "depths": TIMM.depths, "stem_width": TIMM.stem_dim}
+    config = replace(model_cfgs["maxvit_tiny_tf"], **shape, head_hidden_size=TIMM.dims[-1])
     theirs = MaxxVit(config, img_size=64, num_classes=TIMM.num_classes)
     generator = torch.Generator().manual_seed(0)
     for name, tensor in theirs.state_dict().items():
@@ -160,7 +164,7 @@ def header_of_another_network(path):
 )
 def test_a_file_that_holds_no_network_of_ours_is_refused(make, tmp_path):
     make(tmp_path / "file")
-    with pytest.raises(ValueError, match="file is no weights file that minimaxvit.save wrote"):
+    with pytest.raises(ValueError, match="file is not a network that minimaxvit.save wrote"):
         load(tmp_path / "file")
 
 
@@ -219,7 +223,7 @@ def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
             return real(*args)
 
         monkeypatch.setattr(os, name, watch)
-    write_whole(tmp_path / "file", lambda partial: partial.write_text("all"))
+    atomic_write(tmp_path / "file", lambda partial: partial.write_text("all"))
     assert calls == [("fsync", False), ("replace", False)]
     assert (tmp_path / "file").read_text() == "all"
 
@@ -288,30 +292,30 @@ def test_query_key_and_value_are_taken_in_that_order():
 
 
 def test_an_order_of_parts_that_timm_does_not_have_is_refused():
-    swapped = replace(TIMM, parts=((MBConv, GridAttention, BlockAttention), *3 * (MAXVIT,)))
+    swapped = replace(TIMM, parts=((MBConv, GridAttention, BlockAttention), *3 * (MAXVIT_PARTS,)))
     load_timm(MaxViT(swapped), weights_of_timm())  # the same names: order is a setting, not weights
     with pytest.raises(ValueError, match="have no place in it"):
         load_timm(MaxViT(replace(TIMM, parts=4 * ((MBConv,),))), weights_of_timm())
 
 
-@pytest.mark.parametrize("name", boxed())
-def test_a_network_in_the_box_is_there_at_once_and_ready(name):
+@pytest.mark.parametrize("name", bundled())
+def test_a_pretrained_network_is_there_at_once_and_ready(name):
     model, record = pretrained(name), pretrained_record(name)
     assert not model.training
     assert sum(p.numel() for p in model.parameters()) == record["parameters"] <= 1_500_000
     assert describe(model.config) == record["config"]
-    assert (BOX / f"{name}.safetensors").stat().st_size <= 4_000_000
+    assert (BUNDLED / f"{name}.safetensors").stat().st_size <= 4_000_000
     assert record["command"] and record["machine"]["processor"] and "seed" in record["recipe"]
-    stored = safetensors.torch.load_file(BOX / f"{name}.safetensors").values()
+    stored = safetensors.torch.load_file(BUNDLED / f"{name}.safetensors").values()
     assert {tensor.dtype for tensor in stored} == {torch.float16, torch.int64}  # 64: steps counted
     assert record["stored"] == "fp16" and {p.dtype for p in model.parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize("name", boxed())
-def test_a_network_in_the_box_is_as_accurate_as_its_record_says(name):
+@pytest.mark.parametrize("name", bundled())
+def test_a_pretrained_network_is_as_accurate_as_its_record_says(name):
     record = pretrained_record(name)
     try:
-        _, test = shapes() if record["data"]["source"] == "shapes" else cifar10()
+        _, test = load_shapes() if record["data"]["source"] == "shapes" else load_cifar10()
     except FileNotFoundError as missing:
         pytest.skip(f"its test pictures are not here: {missing}")
     if test.sha256() != record["data"]["sha256"][1]:
@@ -323,7 +327,7 @@ def test_a_network_in_the_box_is_as_accurate_as_its_record_says(name):
             assert abs(confusion - torch.tensor(record["confusion"])).sum() <= 0.002 * len(test)
 
 
-def test_the_box_holds_both_kinds_and_names_them_when_asked_for_another():
-    assert boxed() == ["compact", "compact-shapes"]
+def test_both_pretrained_networks_are_named_when_asked_for_another():
+    assert bundled() == ["compact", "compact-shapes"]
     with pytest.raises(ValueError, match="'tiny'; choose compact or compact-shapes"):
         pretrained("tiny")
