@@ -1,0 +1,5 @@
+"""MaxViT's relatives in the same frame, a file each; a network is named in `minimaxvit.CONFIGS`."""
+
+from .hybrid import CONVOLUTIONS, HYBRID, ConvStem, PooledConvs
+from .resnet import RESNET, ResidualUnit, ResNetStem
+from .vit import VIT, ClassTokenHead, GlobalAttention, MultiHeadAttention, PatchEmbedding
