@@ -1,14 +1,14 @@
-"""Ten classes of drawn figures: pictures to learn from that need no download.
+"""Ten classes of drawn figures, for which nothing is downloaded.
 
-A picture is painted in layers: a textured ground, a few strokes that distract, the figure, and one
-stroke that hides a part of it. Place, size, turn and colours are drawn by lot and tell nothing
+An image is painted in layers: a textured background, a few strokes that distract, the figure, and
+one stroke that hides part of it. Position, size, rotation and colors are random and say nothing
 about the class, so that only form is left to learn.
 
 The same seed must give the same bytes on every processor, and sin, cos, exp and matrix products may
-differ there in their last digit. Pictures are therefore made of + - * / and square roots alone,
+differ there in their last digit. Images are therefore made of + - * / and square roots alone,
 which IEEE 754 rounds in one way only, and of uniform random numbers.
 
-Axes, here: n pictures; u and v run over a figure's own frame, about -1 to 1; v points down.
+Axes, here: n images; u and v run over a figure's own frame, about -1 to 1; v points down.
 """
 
 from math import ceil
@@ -16,26 +16,22 @@ from math import ceil
 import numpy as np
 
 SIDE = 32  # pixels
-CHUNK = 100  # pictures drawn at a time: enough to keep NumPy busy, few enough for the cache
+CHUNK = 100  # images drawn at a time: enough to keep NumPy busy, few enough for the cache
 
 
 def draw_shapes(count, seed):
-    """Draw pictures of figures with their classes; a larger set begins with the smaller one.
+    """Draw labeled images of figures; a larger set begins with the smaller one.
 
     Returns images, uint8 of 0 to 255 and shape (count, 3, 32, 32) in red, green, blue, and labels,
-    uint8 of shape (count,), which index `SHAPES`. Raises ValueError if count or seed is too small.
+    uint8 of shape (count,), which index `SHAPE_CLASSES`. ValueError if count or seed is too small.
     """
     if count < 1:
-        raise ValueError(f"count must be at least 1 picture, got {count}")
+        raise ValueError(f"count must be at least 1 image, got {count}")
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
     chunks = [_draw_chunk(seed, number) for number in range(ceil(count / CHUNK))]
     images, labels = map(np.concatenate, zip(*chunks, strict=True))
     return images[:count], labels[:count]
-
-
-# Each figure is its distance to the edge, positive inside, in the units of u and v: about right is
-# enough, as only the half pixel either side of the edge is blended.
 
 
 def disc(u, v):
@@ -90,12 +86,12 @@ def hourglass(u, v):
 
 
 FIGURES = (disc, ring, square, triangle, star, cross, crescent, heart, arrow, hourglass)
-SHAPES = tuple(figure.__name__ for figure in FIGURES)
+SHAPE_CLASSES = tuple(figure.__name__ for figure in FIGURES)
 
 
 def _draw_chunk(seed, number):
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,))))
-    labels = rng.integers(len(SHAPES), size=CHUNK, dtype=np.uint8)
+    labels = rng.integers(len(SHAPE_CLASSES), size=CHUNK, dtype=np.uint8)
     ground = _uniform(rng, 0.1, 0.5, 3)
     ink = ground + _uniform(rng, 0.3, 0.5, 3)  # lighter in every channel, so always to be seen
     images = ground + _clouds(rng, 3, 0.2) + _clouds(rng, 9, 0.2)
@@ -108,7 +104,7 @@ def _draw_chunk(seed, number):
 
 
 def _figure(rng, labels):
-    """Cover of each picture's figure, 0 to 1, somewhere near the middle. (n,) -> (n, 1, 32, 32)."""
+    """Coverage of each image's figure, 0 to 1, near the middle. (n,) -> (n, 1, 32, 32)."""
     u, v = _frame(rng, reach=5)
     radius = _uniform(rng, 9, 12)
     u, v = u / radius, v / radius
@@ -119,7 +115,7 @@ def _figure(rng, labels):
 
 
 def _stroke(rng, reach, length):
-    """Cover of one round-ended stroke a picture, at most `length` pixels from middle to end."""
+    """Coverage of one round-ended stroke per image, at most `length` pixels from middle to end."""
     u, v = _frame(rng, reach)
     length = _uniform(rng, 0, length)
     u = u - np.clip(u, -length, length)
@@ -127,7 +123,7 @@ def _stroke(rng, reach, length):
 
 
 def _frame(rng, reach):
-    """Pixel coordinates, shifted up to `reach` pixels and turned: two of (n, 1, 32, 32)."""
+    """Pixel coordinates, shifted by up to `reach` pixels and rotated: two of (n, 1, 32, 32)."""
     pixels = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
     x, y = pixels - _uniform(rng, -reach, reach), pixels[:, None] - _uniform(rng, -reach, reach)
     half = _uniform(rng, -1, 1)  # tangent of half the angle: up to a quarter turn either way
@@ -136,7 +132,7 @@ def _frame(rng, reach):
 
 
 def _clouds(rng, cells, strength):
-    """Smooth coloured spots: a few random values a side, with straight lines between them."""
+    """Smooth colored spots: a few random values per side, interpolated linearly."""
     place = np.linspace(0, cells - 1, SIDE, endpoint=False, dtype=np.float32)
     low = place.astype(int)
     part = place - low
@@ -145,8 +141,8 @@ def _clouds(rng, cells, strength):
     return rows[..., low] * (1 - part) + rows[..., low + 1] * part
 
 
-def _paint(images, cover, colour):
-    step = colour - images
+def _paint(images, cover, color):
+    step = color - images
     step *= cover
     images += step
 

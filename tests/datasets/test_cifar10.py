@@ -12,19 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-from minimaxvit import data
-from minimaxvit.data import (
+from minimaxvit.datasets import cifar10 as data
+from minimaxvit.datasets import loading
+from minimaxvit.datasets.cifar10 import (
     CIFAR10_FOLDER,
     CIFAR10_MD5,
     CIFAR10_URL,
-    Pictures,
-    cifar10,
     download_cifar10,
     find_cifar10,
-    load_data,
-    normalise,
-    shapes,
+    load_cifar10,
 )
+from minimaxvit.datasets.labeled_images import LabeledImages, normalize
+from minimaxvit.datasets.loading import load_data, load_shapes
 
 ROW = 3073
 SIZE = 10_000 * ROW
@@ -61,17 +60,17 @@ def a_test_file(folder):
 
 def a_few():
     images = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
-    return Pictures(images, torch.tensor([1, 0]), ("a", "b"), "here")
+    return LabeledImages(images, torch.tensor([1, 0]), ("a", "b"), "here")
 
 
 # Reading
 
-REAL = Path(__file__).parents[1] / "data" / CIFAR10_FOLDER
+REAL = Path(__file__).parents[2] / "data" / CIFAR10_FOLDER
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="CIFAR-10 is not in data/")
-def test_the_real_pictures_are_as_many_in_every_class():
-    training, test = cifar10(REAL)
+def test_the_real_images_are_as_many_in_every_class():
+    training, test = load_cifar10(REAL)
     assert training.labels.bincount().tolist() == 10 * [5000]
     assert test.labels.bincount().tolist() == 10 * [1000]
     assert training.source.startswith("CIFAR-10")
@@ -84,18 +83,18 @@ def test_a_label_and_planes_of_red_green_and_blue_are_read_row_by_row(tmp_path):
     raw = rng.integers(256, size=SIZE, dtype=np.uint8)
     raw[::ROW] %= 10
     (folder / TEST_FILE).write_bytes(raw.tobytes())
-    _, test = cifar10(folder)
+    _, test = load_cifar10(folder)
     assert test.images.shape == (10_000, 3, 32, 32) and test.images.dtype == torch.uint8
     assert test.labels.shape == (10_000,) and test.labels.dtype == torch.long
     assert np.array_equal(test.labels, raw[::ROW])
     for _ in range(300):
-        picture, colour, y, x = rng.integers([10_000, 3, 32, 32])
-        place = picture * ROW + 1 + colour * 1024 + y * 32 + x
-        assert test.images[picture, colour, y, x] == raw[place]
+        picture, color, y, x = rng.integers([10_000, 3, 32, 32])
+        place = picture * ROW + 1 + color * 1024 + y * 32 + x
+        assert test.images[picture, color, y, x] == raw[place]
 
 
 def test_five_batches_are_for_training_in_their_order(tmp_path):
-    training, test = cifar10(write_batches(tmp_path))
+    training, test = load_cifar10(write_batches(tmp_path))
     assert len(training) == 50_000 and len(test) == 10_000
     assert training.labels[::10_000].tolist() == [0, 1, 2, 3, 4] and test.labels[0] == 5
     assert training.images.shape == (50_000, 3, 32, 32)
@@ -103,11 +102,11 @@ def test_five_batches_are_for_training_in_their_order(tmp_path):
     assert list(training.classes) == list(test.classes) == names
 
 
-def test_a_source_file_says_what_the_pictures_are(tmp_path):
+def test_a_source_file_says_what_the_images_are(tmp_path):
     write_batches(tmp_path)
-    assert [part.source for part in cifar10(tmp_path)] == ["CIFAR-10", "CIFAR-10"]
+    assert [part.source for part in load_cifar10(tmp_path)] == ["CIFAR-10", "CIFAR-10"]
     (tmp_path / "SOURCE").write_text("a stand-in\n")
-    assert [part.source for part in cifar10(tmp_path)] == ["a stand-in", "a stand-in"]
+    assert [part.source for part in load_cifar10(tmp_path)] == ["a stand-in", "a stand-in"]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -115,13 +114,13 @@ def test_a_file_cut_short_is_named(name, tmp_path):
     write_batches(tmp_path)
     os.truncate(tmp_path / name, SIZE - 1)
     with pytest.raises(ValueError, match=f"{name} has {SIZE - 1} bytes"):
-        cifar10(tmp_path)
+        load_cifar10(tmp_path)
 
 
 def test_a_file_too_long_is_named(tmp_path):
     os.truncate(write_batches(tmp_path) / TEST_FILE, SIZE + ROW)
     with pytest.raises(ValueError, match=f"{TEST_FILE} has {SIZE + ROW} bytes"):
-        cifar10(tmp_path)
+        load_cifar10(tmp_path)
 
 
 def test_a_label_beyond_nine_is_named_with_its_file(tmp_path):
@@ -130,14 +129,14 @@ def test_a_label_beyond_nine_is_named_with_its_file(tmp_path):
         file.seek(9_999 * ROW)
         file.write(b"\x0a")
     with pytest.raises(ValueError, match=f"{TRAINING_FILES[2]} holds label 10"):
-        cifar10(tmp_path)
+        load_cifar10(tmp_path)
 
 
 @pytest.mark.parametrize("name", TRAINING_FILES)
 def test_a_missing_file_is_named(name, tmp_path):
     (write_batches(tmp_path) / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"{name} is missing"):
-        cifar10(tmp_path)
+        load_cifar10(tmp_path)
 
 
 # Finding
@@ -173,19 +172,19 @@ def test_a_wrong_path_fails_whatever_else_there_is(monkeypatch):
     a_test_file(Path("data"))
     a_test_file(Path("named"))
     monkeypatch.setenv("MINIMAXVIT_DATA", "named")
-    for read in (find_cifar10, cifar10, lambda path: load_data("any", path)):
+    for read in (find_cifar10, load_cifar10, lambda path: load_data("any", path)):
         with pytest.raises(FileNotFoundError, match="no CIFAR-10 in wrong: .*minimaxvit data"):
             read("wrong")
 
 
-def test_every_place_that_was_searched_is_told(monkeypatch):
+def test_every_place_that_was_searched_is_named(monkeypatch):
     monkeypatch.setenv("MINIMAXVIT_DATA", "named")
     with pytest.raises(FileNotFoundError, match="no CIFAR-10 in named or data: "):
         find_cifar10()
 
 
 def test_any_is_cifar10_where_it_is_and_shapes_elsewhere(monkeypatch):
-    monkeypatch.setattr(data, "shapes", lambda: "drawn")
+    monkeypatch.setattr(loading, "load_shapes", lambda: "drawn")
     assert load_data("any") == "drawn" and load_data("shapes") == "drawn"
     with pytest.raises(FileNotFoundError):
         load_data("cifar10")
@@ -195,14 +194,14 @@ def test_any_is_cifar10_where_it_is_and_shapes_elsewhere(monkeypatch):
 
 
 def test_any_does_not_pass_over_a_file_that_is_broken(monkeypatch):
-    monkeypatch.setattr(data, "shapes", lambda: "drawn")
+    monkeypatch.setattr(loading, "load_shapes", lambda: "drawn")
     os.truncate(write_batches(Path("data")) / TEST_FILE, 5)
     with pytest.raises(ValueError, match=TEST_FILE):
         load_data("any")
 
 
 def test_any_does_not_pass_over_a_file_that_is_missing(monkeypatch):
-    monkeypatch.setattr(data, "shapes", lambda: "drawn")
+    monkeypatch.setattr(loading, "load_shapes", lambda: "drawn")
     (write_batches(Path("data")) / TRAINING_FILES[0]).unlink()
     with pytest.raises(FileNotFoundError, match=TRAINING_FILES[0]):
         load_data("any")
@@ -217,7 +216,7 @@ def test_an_unknown_name_is_refused():
 
 
 def test_shapes_are_drawn_apart_for_training_and_test():
-    training, test = shapes(training=300, test=200)
+    training, test = load_shapes(train_size=300, test_size=200)
     assert (len(training), len(test)) == (300, 200)
     assert training.images.dtype == torch.uint8 and training.labels.dtype == torch.long
     assert training.source == test.source == "shapes" and len(training.classes) == 10
@@ -256,7 +255,7 @@ def test_sha256_changes_with_a_label_a_pixel_and_an_order_alone():
 
 def test_bytes_become_numbers_from_minus_one_to_one():
     images = torch.arange(256, dtype=torch.uint8)
-    numbers = normalise(images)
+    numbers = normalize(images)
     assert numbers.dtype == torch.float32
     assert numbers[0] == -1 and numbers[255] == 1
     assert torch.allclose(numbers.double(), images.double() / 127.5 - 1, atol=1e-7)
@@ -335,7 +334,7 @@ def test_a_download_takes_the_place_of_what_was_there(serve, archive):
     folder = download_cifar10(serve(archive.read_bytes()), "data", md5(archive))
     assert folder == old and sorted(os.listdir(folder)) == sorted(FILES)
     assert sorted(os.listdir("data")) == [CIFAR10_FOLDER, "mine"]
-    training, test = cifar10()
+    training, test = load_cifar10()
     assert training.labels[::10_000].tolist() == [0, 1, 2, 3, 4] and test.labels[0] == 5
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from minimaxvit import shapes
-from minimaxvit.shapes import SHAPES, draw_shapes
+from minimaxvit.datasets import shapes
+from minimaxvit.datasets.shapes import SHAPE_CLASSES, draw_shapes
 
 
 def test_bytes_are_pinned():
@@ -35,7 +35,7 @@ def test_a_larger_set_begins_with_the_smaller(count):
     assert np.array_equal(few_labels, labels[:count])
 
 
-def test_no_picture_is_drawn_twice():
+def test_no_image_is_drawn_twice():
     images, _ = draw_shapes(1000, seed=0)
     others, _ = draw_shapes(1000, seed=1)
     assert len({picture.tobytes() for picture in (*images, *others)}) == 2000
@@ -50,14 +50,14 @@ def test_shapes_and_types_are_as_promised(count):
 
 def test_ten_classes_come_about_equally_often():
     _, labels = draw_shapes(2000, seed=0)
-    assert len(set(SHAPES)) == 10
+    assert len(set(SHAPE_CLASSES)) == 10
     counts = np.bincount(labels, minlength=10)
     assert counts.shape == (10,) and counts.min() > 150 and counts.max() < 250
 
 
 def test_every_figure_can_be_seen(monkeypatch):
     images, _ = draw_shapes(1000, seed=0)
-    nothing = tuple(lambda u, v: np.full_like(u, -1) for _ in SHAPES)
+    nothing = tuple(lambda u, v: np.full_like(u, -1) for _ in SHAPE_CLASSES)
     monkeypatch.setattr(shapes, "FIGURES", nothing)
     empty, _ = draw_shapes(1000, seed=0)  # the same scenes, less the figures
     change = np.abs(images.astype(int) - empty).max(axis=1)  # of the channel that changes most
@@ -75,11 +75,11 @@ def test_every_figure_fills_its_frame(figure):
 
 @pytest.mark.slow
 def test_a_linear_classifier_stays_below_40_percent():
-    # Measured by this test: 35.8 %; from 34 to 36 % for penalties of 100 to 3000. Chance is 10 %.
+    # Measured by this test: 35.8%; from 34 to 36% for penalties of 100 to 3000. Chance is 10%.
     images, labels = map(torch.from_numpy, draw_shapes(10_000, seed=0))
     test_images, test_labels = map(torch.from_numpy, draw_shapes(2000, seed=1))
     pixels, test_pixels = (_with_constant(x.flatten(1) / 255) for x in (images, test_images))
-    targets = torch.nn.functional.one_hot(labels.long(), len(SHAPES)).float()
+    targets = torch.nn.functional.one_hot(labels.long(), len(SHAPE_CLASSES)).float()
     gram = pixels.T @ pixels + 300 * torch.eye(pixels.shape[1])
     weights = torch.linalg.solve(gram, pixels.T @ targets)
     accuracy = ((test_pixels @ weights).argmax(1) == test_labels).float().mean().item()
