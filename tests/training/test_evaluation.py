@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from minimaxvit.data import Pictures
-from minimaxvit.evaluation import MISTAKES, evaluate, guess, judge
-from minimaxvit.shapes import SHAPES, draw_shapes
+from minimaxvit.datasets.labeled_images import LabeledImages
+from minimaxvit.datasets.shapes import SHAPE_CLASSES, draw_shapes
+from minimaxvit.training.evaluation import MISTAKES, evaluate, evaluation_record, predict
 
 
 def few_shapes(count):
     images, labels = map(torch.from_numpy, draw_shapes(count, seed=0))
-    return Pictures(images, labels.long(), SHAPES, "shapes")
+    return LabeledImages(images, labels.long(), SHAPE_CLASSES, "shapes")
 
 
 class AlwaysTwo(torch.nn.Module):
@@ -35,26 +35,26 @@ def test_evaluation_counts_true_classes_in_rows():
     assert accuracy == pytest.approx(counts[2].item() / len(pictures))
 
 
-def test_a_flip_at_test_time_judges_both_sides_together():
+def test_test_time_flip_adds_the_logits_of_both_sides():
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     images[0, ..., :2], images[1, ..., 2:] = 255, 255
-    pictures = Pictures(images, torch.tensor([1, 1]), ("none", "left", "right"), "halves")
-    assert guess(LeftIsBright(), pictures).tolist() == [1, 2]
-    assert guess(LeftIsBright(), pictures, flip=True).tolist() == [1, 1]
+    pictures = LabeledImages(images, torch.tensor([1, 1]), ("none", "left", "right"), "halves")
+    assert predict(LeftIsBright(), pictures).tolist() == [1, 2]
+    assert predict(LeftIsBright(), pictures, flip=True).tolist() == [1, 1]
     assert evaluate(LeftIsBright(), pictures, flip=True)[0] == 1.0
-    assert judge(LeftIsBright(), pictures)["result"] == {
+    assert evaluation_record(LeftIsBright(), pictures)["result"] == {
         "accuracy": 0.5,
         "accuracy_with_flip": 1.0,
     }
 
 
-def test_what_a_record_tells_holds_together():
+def test_what_a_record_says_is_consistent():
     pictures = few_shapes(112)
-    judged = judge(AlwaysTwo(), pictures)
+    evaluated = evaluation_record(AlwaysTwo(), pictures)
     accuracy, confusion = evaluate(AlwaysTwo(), pictures)
-    assert judged["result"] == {"accuracy": accuracy, "accuracy_with_flip": accuracy}
-    assert judged["confusion"] == confusion.tolist()
+    assert evaluated["result"] == {"accuracy": accuracy, "accuracy_with_flip": accuracy}
+    assert evaluated["confusion"] == confusion.tolist()
     expected = [k for k, label in enumerate(pictures.labels) if label != 2][:MISTAKES]
-    mistakes = judged["mistakes"]
-    assert mistakes["pictures"] == expected and mistakes["guesses"] == [2] * MISTAKES
+    mistakes = evaluated["mistakes"]
+    assert mistakes["images"] == expected and mistakes["predictions"] == [2] * MISTAKES
     assert mistakes["labels"] == pictures.labels[expected].tolist()

@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from minimaxvit.mbconv import Conv3x3
-from minimaxvit.whitening import SMALLEST, whiten, whitening_filters
+from minimaxvit.layers import Conv3x3
+from minimaxvit.training.whitening import SMALLEST, whiten, whitening_filters
 
 
-def smooth_pictures(count=200, side=17):
-    """Noise blurred twice: neighbours are alike, as in photographs."""
+def smooth_images(count=200, side=17):
+    """Noise blurred twice: neighbors are alike, as in photographs."""
     noise = torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
     return F.avg_pool2d(F.avg_pool2d(noise, 3, 1, 1), 3, 1, 1)
 
@@ -22,7 +22,7 @@ def answers(filters, images):
 
 
 def test_answers_are_uncorrelated_and_equally_wide():
-    images = smooth_pictures(side=18)
+    images = smooth_images(side=18)
     filters = whitening_filters(images)
     covariance = answers(filters, images).cov()
     variance = 1 - SMALLEST * (filters**2).sum(1)  # what the small addition takes away
@@ -33,17 +33,17 @@ def test_answers_are_uncorrelated_and_equally_wide():
 
 
 def test_the_widest_variation_comes_first():
-    lengths = whitening_filters(smooth_pictures()).norm(dim=1)
+    lengths = whitening_filters(smooth_images()).norm(dim=1)
     assert (lengths.diff() >= 0).all()  # the more a direction varies, the weaker its filter
 
 
 @pytest.mark.parametrize("channels, whitened", [(16, 16), (27, 27), (54, 54), (60, 54)])
-def test_a_convolution_is_set_as_far_as_it_reaches_and_frozen(channels, whitened):
-    conv, images = Conv3x3(3, channels, stride=2), smooth_pictures()
+def test_a_convolution_is_set_as_far_as_it_reaches_and_frozen_if_that_is_all(channels, whitened):
+    conv, images = Conv3x3(3, channels, stride=2), smooth_images()
     before = conv.weight.clone()
     whiten(conv, images)
     filters = whitening_filters(images)
     both = torch.cat([filters, -filters])[:whitened]
     torch.testing.assert_close(conv.weight[:whitened].flatten(1), both)
     assert torch.equal(conv.weight[whitened:], before[whitened:])
-    assert not conv.weight.requires_grad and conv.bias.requires_grad
+    assert conv.weight.requires_grad == (channels > whitened) and conv.bias.requires_grad

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from minimaxvit import allocator
-from minimaxvit.allocator import keep_memory
+from minimaxvit.training import allocator
+from minimaxvit.training.allocator import keep_memory
 
 # A process of its own, as the hint holds for a whole process. What it frees must come back to use.
 TWICE = """
 import torch
-from minimaxvit.allocator import keep_memory
+from minimaxvit.training.allocator import keep_memory
 taken = [keep_memory(), keep_memory()]
 assert sum(torch.ones(1_000_000).sum().item() for _ in range(50)) == 50_000_000
 print(*taken)
@@ -21,7 +21,7 @@ print(*taken)
 # As in training: a thread that is not the first takes some megabytes at a time, and frees them.
 FAULTS = """
 import resource, threading, torch
-from minimaxvit.allocator import keep_memory
+from minimaxvit.training.allocator import keep_memory
 keep_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -48,7 +48,7 @@ def twice():
     return in_a_process(TWICE)
 
 
-def test_calling_it_twice_is_harmless_and_tells_the_same_each_time():
+def test_calling_it_twice_is_harmless_and_says_the_same_each_time():
     first, second = twice()
     assert first == second and first in ("True", "False")
 
@@ -78,7 +78,7 @@ def test_glibc_is_told_by_the_numbers_of_its_malloc_h(monkeypatch):
     assert sorted(told) == [(-8, 1), (-4, 0), (-1, 2**31 - 1)]
 
 
-def test_a_refusal_of_any_hint_is_told(monkeypatch):
+def test_a_refusal_of_any_hint_is_reported(monkeypatch):
     def refusing(name):
         return lambda option, value: int(option != name)
 

@@ -1,15 +1,30 @@
-"""The machine: chosen or told, its threads share a batch and come to what one of them would."""
+"""Device settings: chosen or given; threads with parts of a batch come to what one would."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import randomise
+from helpers import randomize
 
 from minimaxvit import MaxViT, MaxViTConfig
-from minimaxvit.block import MAXVIT
-from minimaxvit.machine import Gradients, Machine, choose_machine, keep_strided_depthwise_in_fp32
+from minimaxvit.block import MAXVIT_PARTS
+from minimaxvit.training.device import (
+    DataParallelGradients,
+    DeviceSettings,
+    choose_device,
+    keep_strided_depthwise_in_fp32,
+)
 
-SMALL = MaxViTConfig((1,), (32,), 32, 4, (MAXVIT,), 1, num_classes=10)
+SMALL = MaxViTConfig(
+    dims=(32,),
+    depths=(1,),
+    stem_dim=32,
+    window=4,
+    parts=(MAXVIT_PARTS,),
+    expansion=1,
+    num_classes=10,
+)
 
 
 def batch(size, side=16):
@@ -19,24 +34,24 @@ def batch(size, side=16):
 
 
 def on_cpu(workers, bf16=False):
-    return Machine("cpu", bf16, workers=workers)
+    return DeviceSettings("cpu", bf16, workers=workers)
 
 
-def test_the_machine_is_chosen_and_can_be_overruled():
-    machine = choose_machine("cpu", bf16=False)
-    assert (machine.device, machine.bf16, machine.compile) == ("cpu", False, False)
-    assert machine.workers == min(4, torch.get_num_threads())
-    assert choose_machine("cpu", compile=True).workers == 1
-    assert choose_machine().device == ("cuda" if torch.cuda.is_available() else "cpu")
+def test_the_device_is_chosen_and_can_be_overridden():
+    device = choose_device("cpu", bf16=False)
+    assert (device.name, device.bf16, device.compile) == ("cpu", False, False)
+    assert device.workers == min(4, torch.get_num_threads())
+    assert choose_device("cpu", compile=True).workers == 1
+    assert choose_device().name == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.mark.parametrize("size", [8, 7, 2])
-def test_shares_add_up_to_the_gradient_of_the_mean(size):
-    """In evaluation, where batch norm does not couple pictures, shares must not matter at all."""
+def test_parts_add_up_to_the_gradient_of_the_mean(size):
+    """In evaluation, where batch norm does not couple images, parts must not matter at all."""
     torch.manual_seed(0)
-    model = randomise(MaxViT(SMALL)).double()
+    model = randomize(MaxViT(SMALL)).double()
     images, labels = batch(size)
-    with Gradients(model, on_cpu(workers=3)) as gradients:
+    with DataParallelGradients(model, on_cpu(workers=3)) as gradients:
         for each in gradients.models:
             each.eval()
         loss, logits = gradients(F.cross_entropy, images.double(), labels)
@@ -50,8 +65,8 @@ def test_shares_add_up_to_the_gradient_of_the_mean(size):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_shares_see_the_same_weights_and_count_statistics_by_themselves():
-    gradients = Gradients(MaxViT(SMALL), on_cpu(workers=2))
+def test_parts_see_the_same_weights_and_keep_their_own_statistics():
+    gradients = DataParallelGradients(MaxViT(SMALL), on_cpu(workers=2))
     first, second = gradients.models
     for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
         assert ours is theirs
@@ -60,13 +75,12 @@ def test_shares_see_the_same_weights_and_count_statistics_by_themselves():
     assert first.training and second.training
 
 
-@pytest.mark.parametrize("drop_rate", [0.0, 0.5])
-def test_a_batch_gives_the_same_gradient_every_time(drop_rate):
+@pytest.mark.parametrize("drop_path", [0.0, 0.5])
+def test_a_batch_gives_the_same_gradient_every_time(drop_path):
     torch.manual_seed(0)
-    config = MaxViTConfig((3,), (32,), 32, 4, (MAXVIT,), 1, drop_rate, num_classes=10)
-    model = MaxViT(config)
+    model = MaxViT(replace(SMALL, depths=(3,), drop_path=drop_path))
     images, labels = batch(8)
-    with Gradients(model, on_cpu(workers=2)) as gradients:
+    with DataParallelGradients(model, on_cpu(workers=2)) as gradients:
         seen = []
         for _ in range(6):
             torch.manual_seed(1)
@@ -79,15 +93,15 @@ def test_a_batch_gives_the_same_gradient_every_time(drop_rate):
 def test_frozen_weights_get_no_gradient():
     model = MaxViT(SMALL)
     model.stem.conv1.weight.requires_grad_(False)
-    with Gradients(model, on_cpu(workers=2)) as gradients:
+    with DataParallelGradients(model, on_cpu(workers=2)) as gradients:
         gradients(F.cross_entropy, *batch(4))
     assert model.stem.conv1.weight.grad is None and model.stem.conv2.weight.grad is not None
 
 
-def test_a_mistake_in_a_share_reaches_the_caller_and_threads_are_given_back():
+def test_an_error_in_a_part_reaches_the_caller_and_threads_are_restored():
     before = torch.get_num_threads()
-    with pytest.raises(ValueError, match="does not divide"):
-        with Gradients(MaxViT(SMALL), on_cpu(workers=2)) as gradients:
+    with pytest.raises(ValueError, match="not divisible"):
+        with DataParallelGradients(MaxViT(SMALL), on_cpu(workers=2)) as gradients:
             gradients(F.cross_entropy, *batch(4, side=20))
     assert torch.get_num_threads() == before
 

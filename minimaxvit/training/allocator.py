@@ -12,7 +12,7 @@ def keep_memory():
     All threads share one heap, since those of their own are given back whatever the threshold. To
     be called before the first thread. The same as MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0
     MALLOC_TRIM_THRESHOLD_=2147483647 in the environment. Does nothing where the C library is not
-    glibc. Returns whether it did something.
+    glibc. Returns whether glibc accepted all of it.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -25,7 +25,7 @@ class Muon(torch.optim.Optimizer):
                     by_shape.setdefault(weight.flatten(1).shape, []).append(weight)
             for (rows, columns), weights in by_shape.items():
                 moved = [self._momentum(weight, group["momentum"]) for weight in weights]
-                steps = orthogonalise(torch.stack(moved))
+                steps = orthogonalize(torch.stack(moved))
                 size = group["lr"] * max(1, rows / columns) ** 0.5
                 for weight, step in zip(weights, steps, strict=True):
                     weight.mul_(1 - group["lr"] * group["weight_decay"])
@@ -40,7 +40,7 @@ class Muon(torch.optim.Optimizer):
         return weight.grad.lerp(state["momentum"], momentum).flatten(1)
 
 
-def orthogonalise(matrices, steps=5):
+def orthogonalize(matrices, steps=5):
     """Bring all singular values near 1 and leave the directions, by a Newton-Schulz iteration.
 
     Shapes: (k, rows, columns) -> the same. The polynomial is tuned for speed: after five steps all

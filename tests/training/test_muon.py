@@ -9,7 +9,8 @@ from helpers import noise
 from torch import nn
 
 from minimaxvit import CONFIGS, MaxViT
-from minimaxvit.muon import Muon, orthogonalise
+from minimaxvit.training.muon import Muon, orthogonalize
+from minimaxvit.training.optimizers import parameter_groups
 
 OPTIONS = {"lr": 0.02, "weight_decay": 0.1}
 SHAPES = {
@@ -33,12 +34,12 @@ def weights_of(*shapes, layout=torch.contiguous_format):
     return [nn.Parameter(_laid_out(x, layout)) for x in numbers]
 
 
-def train(optimiser, weights, steps, layout=torch.contiguous_format):
+def train(optimizer, weights, steps, layout=torch.contiguous_format):
     for step in steps:
         for number, weight in enumerate(weights):
             gradient = noise(*weight.shape, seed=100 * (step + 1) + number)
             weight.grad = _laid_out(gradient, layout)
-        optimiser.step()
+        optimizer.step()
 
 
 def _laid_out(x, layout):
@@ -51,11 +52,11 @@ def expected(shapes, steps):
     moved = []
     for number, weight in enumerate(weights_of(*shapes)):
         matrix = nn.Parameter(weight.detach().flatten(1))
-        optimiser = torch.optim.Muon([matrix], **OPTIONS)
+        optimizer = torch.optim.Muon([matrix], **OPTIONS)
         for step in range(steps):
             gradient = noise(*weight.shape, seed=100 * (step + 1) + number)
             matrix.grad = gradient.flatten(1)
-            optimiser.step()
+            optimizer.step()
         moved.append(matrix.detach().view(weight.shape))
     return moved
 
@@ -66,9 +67,9 @@ def test_weights_move_step_by_step_as_with_the_muon_of_torch(
     shapes, layout, torch_in_full_precision
 ):
     weights = weights_of(*shapes, layout=layout)
-    optimiser = Muon(weights, **OPTIONS)
+    optimizer = Muon(weights, **OPTIONS)
     for step in range(4):
-        train(optimiser, weights, [step], layout)
+        train(optimizer, weights, [step], layout)
         for weight, moved in zip(weights, expected(tuple(shapes), step + 1), strict=True):
             # They keep clear of 0 / 0 in two ways, which differ by 1e-7 of the gradient's norm.
             assert (weight - moved).abs().max() < 1e-7, f"step {step}"
@@ -76,10 +77,10 @@ def test_weights_move_step_by_step_as_with_the_muon_of_torch(
 
 def test_all_singular_values_come_near_one_and_the_directions_stay():
     matrices = noise(5, 16, 64)
-    result = orthogonalise(matrices)
+    result = orthogonalize(matrices)
     values = torch.linalg.svdvals(result)
     assert 0.65 < values.min() and values.max() < 1.25
-    assert torch.allclose(orthogonalise(matrices.mT), result.mT)
+    assert torch.allclose(orthogonalize(matrices.mT), result.mT)
     for matrix, near in zip(matrices, result, strict=True):
         left, _, right = torch.linalg.svd(matrix, full_matrices=False)
         inside = left.T @ near @ right.T
@@ -88,23 +89,23 @@ def test_all_singular_values_come_near_one_and_the_directions_stay():
 
 def test_size_of_the_gradient_does_not_matter_and_zero_moves_nothing():
     matrices = noise(3, 4, 6)
-    assert torch.allclose(orthogonalise(1e3 * matrices), orthogonalise(matrices), atol=1e-6)
-    assert torch.equal(orthogonalise(torch.zeros(2, 4, 6)), torch.zeros(2, 4, 6))
+    assert torch.allclose(orthogonalize(1e3 * matrices), orthogonalize(matrices), atol=1e-6)
+    assert torch.equal(orthogonalize(torch.zeros(2, 4, 6)), torch.zeros(2, 4, 6))
 
 
 def test_matrices_of_a_batch_do_not_mix():
     matrices = noise(3, 6, 4)
-    alone = [orthogonalise(matrix[None])[0] for matrix in 10 * matrices]
-    assert torch.allclose(orthogonalise(10 * matrices), torch.stack(alone))
+    alone = [orthogonalize(matrix[None])[0] for matrix in 10 * matrices]
+    assert torch.allclose(orthogonalize(10 * matrices), torch.stack(alone))
 
 
 def test_weights_keep_their_memory_and_move_after_others_are_loaded():
     layer = nn.Conv2d(4, 8, 3, bias=False).double().to(memory_format=torch.channels_last)
     place = layer.weight.data_ptr()
-    optimiser = Muon([layer.weight], **OPTIONS)
+    optimizer = Muon([layer.weight], **OPTIONS)
     (loaded,) = weights_of((8, 4, 3, 3))
     layer.load_state_dict({"weight": loaded.detach().clone()})
-    train(optimiser, [layer.weight], range(2))
+    train(optimizer, [layer.weight], range(2))
     train(Muon([loaded], **OPTIONS), [loaded], range(2))
     assert torch.allclose(layer.weight, loaded, rtol=0, atol=1e-12)
     assert layer.weight.data_ptr() == place
@@ -113,32 +114,32 @@ def test_weights_keep_their_memory_and_move_after_others_are_loaded():
 
 def test_a_weight_without_a_gradient_stays():
     still, moving = weights_of((6, 10), (6, 10))
-    optimiser = Muon([still, moving], **OPTIONS)
-    train(optimiser, [still, moving], [0])
+    optimizer = Muon([still, moving], **OPTIONS)
+    train(optimizer, [still, moving], [0])
     before = still.detach().clone()
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     assert still.grad is None and moving.grad is None
-    train(optimiser, [moving], [1])
+    train(optimizer, [moving], [1])
     assert torch.equal(still, before)
 
 
 def test_gradients_are_only_read():
     weights = weights_of((8, 4, 3, 3), (6, 10))
-    optimiser = Muon(weights, **OPTIONS)
-    train(optimiser, weights, [0])
+    optimizer = Muon(weights, **OPTIONS)
+    train(optimizer, weights, [0])
     for number, weight in enumerate(weights):
         assert torch.equal(weight.grad, noise(*weight.shape, seed=100 + number))
 
 
 def test_a_saved_state_goes_on_as_if_nothing_had_happened():
     weights = weights_of((8, 4, 3, 3), (6, 10))
-    optimiser = Muon(weights, **OPTIONS)
-    train(optimiser, weights, range(3))
-    state = copy.deepcopy(optimiser.state_dict())
+    optimizer = Muon(weights, **OPTIONS)
+    train(optimizer, weights, range(3))
+    state = copy.deepcopy(optimizer.state_dict())
     copies = [nn.Parameter(weight.detach().clone()) for weight in weights]
     resumed = Muon(copies, lr=9.0)
     resumed.load_state_dict(state)
-    train(optimiser, weights, range(3, 6))
+    train(optimizer, weights, range(3, 6))
     train(resumed, copies, range(3, 6))
     assert all(map(torch.equal, weights, copies))
 
@@ -156,10 +157,12 @@ def test_each_group_keeps_its_own_rate():
 
 def test_every_dense_weight_of_the_network_is_moved():
     model = MaxViT(CONFIGS["compact"])
-    weights = [weight for weight in model.parameters() if weight.ndim in (2, 4)]
+    weights = parameter_groups(model)["matrices"]
     before = [weight.detach().clone() for weight in weights]
     for weight in weights:
         weight.grad = torch.randn_like(weight)
     Muon(weights, **OPTIONS).step()
-    assert len(weights) == 7 + 2 * 6 + 2  # convolutions, linear layers of both attentions, head
+    # One of the stem, four of each MBConv and two projections, six of each attention, one of the
+    # head: the outermost two are not Muon's.
+    assert len(weights) == 1 + (3 * 4 + 2) + 5 * 6 + 1
     assert not any(map(torch.equal, weights, before))

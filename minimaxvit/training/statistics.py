@@ -1,0 +1,32 @@
+"""Batch-norm statistics, taken from images, for weights that have none of their own."""
+
+from copy import deepcopy
+
+import torch
+from torch.optim.swa_utils import update_bn
+
+from ..datasets.labeled_images import normalize
+
+
+def take_statistics(model, images, seed=0, batch_size=500):
+    """Replace a model's batch-norm statistics by those of uint8 images (n, 3, h, w).
+
+    The caller's random state stays as it was; `seed` is for stochastic depth, which draws.
+    """
+    weight = next(model.parameters())
+    batches = (normalize(batch).to(weight) for batch in images.split(batch_size))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        update_bn(batches, model)
+
+
+def with_statistics(model, images, batch_size=500):
+    """Copy a model, in evaluation mode, with batch-norm statistics taken from these images.
+
+    `images` is uint8 (n, 3, h, w). An untrained network has statistics of no images, so its
+    batch norms do nothing; a comparison with a trained one would then show that difference, not
+    what training did. The model itself, and the random state, stay as they were.
+    """
+    measured = deepcopy(model)
+    take_statistics(measured, images, batch_size=batch_size)
+    return measured.eval()
