@@ -1,24 +1,31 @@
-"""Pictures of what the network looks at; numbers first, then drawings of those numbers."""
+"""See what a network looks at: `measure` makes arrays, `draw` makes figures of those arrays."""
 
-from .attended import draw_attended
-from .comparison import draw_comparison
-from .confusion import draw_confusion, draw_guesses
-from .costs import draw_costs, multiply_adds
-from .effective import effective_field
-from .extent import draw_fields, extent, middle
-from .field import layers, trace
-from .footprint import draw_footprints, footprint
-from .growth import draw_growth
-from .heads import draw_heads, measure_heads
-from .history import draw_history
-from .maps import draw_maps
-from .offsets import draw_offsets
-from .partitions import draw_partitions, group_map
-from .photograph import photograph
-from .reach import count_paths, draw_reach
-from .recording import record_attention
-from .rollout import rollout
-from .scales import draw_scales
-from .show import show
-from .shuffled import draw_shuffled, shuffle_patches
-from .strip import draw_strip
+from ..training.statistics import with_statistics
+from .draw.attended import draw_attended
+from .draw.comparison import draw_comparison
+from .draw.confusion import draw_confusion, draw_predictions
+from .draw.costs import draw_costs
+from .draw.fields import draw_fields
+from .draw.footprints import draw_footprints
+from .draw.growth import draw_growth
+from .draw.heads import draw_heads
+from .draw.history import draw_history
+from .draw.maps import draw_maps
+from .draw.offsets import draw_offsets
+from .draw.partitions import draw_partitions
+from .draw.paths import draw_reach
+from .draw.photograph import photograph
+from .draw.scales import draw_scales
+from .draw.show import show
+from .draw.shuffled import draw_shuffled, shuffle_patches
+from .draw.strip import draw_strip
+from .measure.costs import multiply_adds
+from .measure.effective import effective_field
+from .measure.extent import extent, middle
+from .measure.footprint import footprint
+from .measure.groups import group_map
+from .measure.heads import measure_heads
+from .measure.paths import count_paths
+from .measure.receptive_field import trace
+from .measure.recording import record_attention
+from .measure.rollout import rollout

@@ -1,13 +1,13 @@
-"""One self-contained piece of HTML in which to look around in a network: attention and fields."""
+"""One self-contained piece of HTML in which to explore a network: attention and fields."""
 
 import json
 from contextlib import ExitStack
 from html import escape
 from pathlib import Path
 
-from ..evaluating import evaluating
+from ..measure.evaluating import evaluating
 from .payload import payload
-from .still import still
+from .static_view import static_view
 
 HERE = Path(__file__).parent
 SCRIPTS = (  # in the order in which they are written, helpers first
@@ -24,45 +24,44 @@ SCRIPTS = (  # in the order in which they are written, helpers first
 def explorer(networks, images, names, classes):
     """Build the explorer, a piece of HTML that needs no network, no kernel and no other file.
 
-    `networks` is {label: MaxViT}, all of one configuration, so that one can be held against the
-    other; `images` uint8 (n, 3, h, w), `names` their names, `classes` what the networks tell
-    apart. Without JavaScript a picture, a sentence and a table remain. ValueError for networks of
-    several configurations or without attention, and for a number of names that does not fit.
+    `networks` is {label: MaxViT}, all of one configuration, so that they can be compared; an
+    untrained one needs batch-norm statistics first: see `with_statistics`. `images` is uint8
+    (n, 3, h, w), with one of `names` each, and `classes` name what the networks predict. Without
+    JavaScript a figure with alt text and a table remain. ValueError for networks of different
+    configurations, and for a wrong number of names or classes.
     """
     configurations = {label: model.config for label, model in networks.items()}
     first, *others = configurations
     for label in others:
         if configurations[label] != configurations[first]:
             raise ValueError(
-                f"the weights of {label!r} are of another configuration than those of {first!r}; "
-                f"explore them one by one"
+                f"{label!r} has a different configuration from {first!r}; explore them separately"
             )
     if len(names) != len(images):
-        raise ValueError(f"{len(images)} pictures need as many names, got {len(names)}")
+        raise ValueError(f"{len(images)} images need as many names, got {len(names)}")
     for label, model in networks.items():
         if len(classes) != model.config.num_classes:
             raise ValueError(
-                f"{label!r} tells {model.config.num_classes} classes apart, but {len(classes)} are "
-                f"named"
+                f"{label!r} has {model.config.num_classes} classes, but {len(classes)} are named"
             )
     with ExitStack() as modes:
         for model in networks.values():
             modes.enter_context(evaluating(model))
         carried = payload(networks, images, names, classes)
-        without_script = still(networks[first], images[0], names[0])
+        without_script = static_view(networks[first], images[0], names[0])
     data = json.dumps(carried, separators=(",", ":"), allow_nan=False)
     data = data.replace("<", "\\u003c")  # no name may close the element
     style, scripts = _read("explorer.css"), "\n".join(map(_read, SCRIPTS))
     # The attribute keeps JupyterLab's own shortcuts away from our keys.
     return (
-        f'<div class="mmv-explorer" data-lm-suppress-shortcuts="true">\n<div class="mmv-still">'
+        f'<div class="mmv-explorer" data-lm-suppress-shortcuts="true">\n<div class="mmv-static">'
         f'{without_script}</div>\n<script type="application/json">{data}</script>\n'
         f"<style>{style}</style>\n<script>(() => {{\n{scripts}\n}})();</script>\n</div>"
     )
 
 
 def explorer_page(fragment, title):
-    """Wrap what `explorer` gives into a page of its own."""
+    """Wrap what `explorer` returns into a page of its own."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -1,4 +1,4 @@
-// What attention makes of scores: decoding, softmax, and the numbers read beside the picture.
+// What attention makes of scores: decoding, softmax, and the numbers read beside the image.
 
 function decode(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -9,42 +9,50 @@ function halves(text) {
   const bytes = decode(text);
   return Float32Array.from({ length: bytes.length / 2 }, (_, i) => {
     const bits = bytes[2 * i] | (bytes[2 * i + 1] << 8);
-    const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-    const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction;
-    return bits >> 15 ? -size : size;
+    const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023], sign = bits >> 15 ? -1 : 1;
+    if (exponent === 31) return sign * Infinity;
+    return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
   });
 }
 
-// Two numbers to a byte, each the square root of a share in fifteenths.
+// Two numbers to a byte, each the square root of a fraction in fifteenths.
 function nibbles(text) {
   const bytes = decode(text);
   return Float32Array.from({ length: 2 * bytes.length }, (_, i) => (((bytes[i >> 1] >> (4 * (i & 1))) & 15) / 15) ** 2);
 }
 
-// Where each token stands: its group and its slot in it, [[group, slot], ...] by token.
-function places(layer) {
-  const found = [];
-  layer.tokens.forEach((group, n) => group.forEach((token, t) => (found[token] = [n, t])));
+// Where each place stands among numbers written in groups: place -> [[group, slot], ...].
+function standing(numbers, slots) {
+  const found = new Map();
+  numbers.forEach((place, i) => {
+    if (place < 0) return; // no token
+    if (!found.has(place)) found.set(place, []);
+    found.get(place).push([Math.floor(i / slots), i % slots]);
+  });
   return found;
 }
 
-// Scores of one head between all tokens of a group, a row a query: content, bias and their sum.
-function scores(layer, attention, picture, head, group) {
-  const p = layer.window, t = p * p, side = 2 * p - 1;
-  const start = (head * layer.tokens.length + group) * t * t;
-  const content = attention.content[picture].subarray(start, start + t * t);
-  const table = attention.bias.subarray(head * side * side, (head + 1) * side * side);
-  const bias = Float64Array.from({ length: t * t }, (_, i) => {
-    const query = Math.floor(i / t), key = i % t;
-    const down = Math.floor(key / p) - Math.floor(query / p), right = (key % p) - (query % p);
-    return table[(down + p - 1) * side + right + p - 1];
-  });
-  return { content, bias };
+// Scores of one head in one group, t x s, one row per query; bias likewise. `attention` is what one
+// network carries of a layer.
+function scoresOf(layer, attention, image, head, group) {
+  const { t, s, groups } = layer.read, start = (head * groups + group) * t * s;
+  return attention.scores[image].subarray(start, start + t * s);
+}
+
+function biasOf(layer, attention, head, group) {
+  const { t, s, groups } = layer.read, { bias, table } = attention;
+  if (bias) {
+    const start = (bias.length === layer.heads * t * s ? head : head * groups + group) * t * s;
+    return bias.subarray(start, start + t * s);
+  }
+  if (!table) return new Float32Array(t * s);
+  const start = head * layer.table[0] * layer.table[1];
+  return Float32Array.from(layer.index, (place) => table[start + place]);
 }
 
 function softmax(row) {
-  const largest = Math.max(...row);
-  const powers = row.map((score) => Math.exp(score - largest));
+  const most = largest(row);
+  const powers = row.map((logit) => Math.exp(logit - most));
   const total = powers.reduce((sum, power) => sum + power, 0);
   return powers.map((power) => power / total);
 }
@@ -58,53 +66,59 @@ function average(list, number) {
   return list.reduce((sum, each) => sum + number(each), 0) / list.length;
 }
 
-// The t x t matrix that is shown: of one head, or with head -1 the mean of all; of content, of
-// position or of both; before or after the softmax.
-function matrix(layer, attention, picture, head, group, { terms, soft }) {
-  const t = layer.window ** 2;
-  const heads = headsOf(layer, head), mean = new Float64Array(t * t);
+// The t x s matrix that is shown: of one head, or with head -1 the mean of all; of scores, of bias
+// or of both; before or after the softmax. Where there is no key, the logit is minus infinity.
+function matrix(layer, attention, image, head, group, { terms, soft }) {
+  const { t, s, keys } = layer.read, heads = headsOf(layer, head), mean = new Float64Array(t * s);
   for (const each of heads) {
-    const { content, bias } = scores(layer, attention, picture, each, group);
-    const sum = bias.map((b, i) => (terms === "content" ? 0 : b) + (terms === "position" ? 0 : content[i]));
+    const scores = scoresOf(layer, attention, image, each, group), bias = biasOf(layer, attention, each, group);
+    const logits = Float64Array.from({ length: t * s }, (_, i) =>
+      keys[group * s + (i % s)] < 0 ? -Infinity : (terms === "scores" ? 0 : bias[i]) + (terms === "bias" ? 0 : scores[i]));
     for (let query = 0; query < t; query++) {
-      const row = sum.slice(query * t, (query + 1) * t);
-      (soft ? softmax(row) : row).forEach((value, key) => (mean[query * t + key] += value / heads.length));
+      const row = logits.slice(query * s, (query + 1) * s);
+      (soft ? softmax(row) : row).forEach((value, key) => (mean[query * s + key] += value / heads.length));
     }
   }
   return mean;
 }
 
-// Of a matrix, what its query attends to (a row), or by whom it is attended (a column).
-function line(values, slot, direction) {
-  const t = Math.sqrt(values.length);
-  return Array.from({ length: t }, (_, i) => values[direction === "to" ? slot * t + i : i * t + slot]);
-}
-
-// Which of the shares are needed for so much of their sum, largest first: a list of true and false.
-function needed(shares, mass) {
-  const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a] || a - b);
-  const wanted = mass * shares.reduce((sum, share) => sum + share, 0);
-  const kept = shares.map(() => false);
+// Which weights are needed for this fraction of their sum, largest first: a list of true and false.
+function needed(weights, mass) {
+  const order = [...weights.keys()].sort((a, b) => weights[b] - weights[a] || a - b);
+  const wanted = mass * weights.reduce((sum, weight) => sum + weight, 0);
+  const kept = weights.map(() => false);
   let sum = 0;
   for (const key of order) {
     if (sum >= wanted - 1e-9) break;
     kept[key] = true;
-    sum += shares[key];
+    sum += weights[key];
   }
   return kept;
 }
 
-function entropy(shares) {
-  return shares.reduce((bits, share) => bits - (share > 0 ? share * Math.log2(share) : 0), 0);
+function entropy(weights) {
+  return weights.reduce((bits, weight) => bits - (weight > 0 ? weight * Math.log2(weight) : 0), 0);
 }
 
-// Mean distance of the keys in pixels, from the query's middle to theirs.
-function distance(layer, group, slot, shares) {
-  const width = layer.size[1];
-  const place = (token) => [Math.floor(token / width) * layer.stride, (token % width) * layer.stride];
-  const [row, column] = place(layer.tokens[group][slot]);
-  return shares.reduce((sum, share, key) => {
-    const [r, c] = place(layer.tokens[group][key]);
-    return sum + share * Math.hypot(r - row, c - column);
-  }, 0);
+// Where a place is: [row, column] on a map of h by w; extra tokens stand in a row below it.
+function position(place, [h, w]) {
+  return place < h * w ? [Math.floor(place / w), place % w] : [h, place - h * w];
+}
+
+function isExtra(place, [h, w]) {
+  return place >= h * w;
+}
+
+// Mean distance of the keys in pixels, from the middle of the query to theirs, on the map alone.
+function distance(layer, query, places, weights) {
+  const middle = (place, size, stride) => position(place, size).map((cell) => (cell + 0.5) * stride);
+  const [row, column] = middle(query, layer.size, layer.stride);
+  let sum = 0, total = 0;
+  places.forEach((place, i) => {
+    if (isExtra(place, layer.keySize)) return;
+    const [r, c] = middle(place, layer.keySize, layer.keyStride);
+    sum += weights[i] * Math.hypot(r - row, c - column);
+    total += weights[i];
+  });
+  return sum / total;
 }

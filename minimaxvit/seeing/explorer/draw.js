@@ -13,7 +13,7 @@ function make(tag, options = {}, ...children) {
   return element;
 }
 
-// A labelled choice among words; `chosen` is told the word.
+// A labeled choice among words; `chosen` is called with the word.
 function choice(label, words, now, chosen) {
   const select = make("select", { on: { change: () => chosen(select.value) } });
   for (const [value, text] of words) select.append(make("option", { value, selected: value === now }, text));
@@ -21,19 +21,19 @@ function choice(label, words, now, chosen) {
   return make("label", {}, `${label} `, select);
 }
 
-function step(share) {
-  return Math.round(255 * Math.min(1, Math.max(0, share)));
+function step(fraction) {
+  return Math.round(255 * Math.min(1, Math.max(0, fraction)));
 }
 
-function colour(palette, share) {
-  const from = 3 * step(share);
+function color(palette, fraction) {
+  const from = 3 * step(fraction);
   return `rgb(${palette[from]}, ${palette[from + 1]}, ${palette[from + 2]})`;
 }
 
 // Fill cells of a canvas from numbers between low and high; what is null is hatched.
 function drawMap(canvas, values, [h, w], palette, low, high) {
   const context = canvas.getContext("2d"), size = canvas.width / w, hatching = new Path2D();
-  const small = new OffscreenCanvas(w, h), image = new ImageData(w, h); // a pixel a cell: fast
+  const small = new OffscreenCanvas(w, h), image = new ImageData(w, h); // one pixel per cell: fast
   for (let i = 0; i < h * w; i++) {
     const x = (i % w) * size, y = Math.floor(i / w) * size;
     if (values[i] === null) {
@@ -74,6 +74,6 @@ function smallest(values) {
 // The [row, column] of the cell under the pointer, of h by w.
 function cellAt(event, canvas, [h, w]) {
   const box = canvas.getBoundingClientRect();
-  const within = (share, side) => Math.min(side - 1, Math.max(0, Math.floor(share * side)));
+  const within = (fraction, side) => Math.min(side - 1, Math.max(0, Math.floor(fraction * side)));
   return [within((event.clientY - box.top) / box.height, h), within((event.clientX - box.left) / box.width, w)];
 }

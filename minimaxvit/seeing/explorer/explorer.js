@@ -11,25 +11,36 @@ const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRi
 function unpack(data) {
   for (const network of data.networks) {
     for (const attention of Object.values(network.attention)) {
-      attention.bias = halves(attention.bias);
-      attention.content = attention.content.map(halves);
+      attention.table &&= halves(attention.table);
+      attention.bias &&= halves(attention.bias);
+      attention.scores = attention.scores.map(halves);
     }
     for (const field of Object.values(network.fields)) field.map = nibbles(field.map);
   }
-  for (const picture of data.pictures) picture.pixels = decode(picture.pixels);
-  data.attending = data.layers.filter((layer) => layer.kind);
-  for (const layer of data.attending) layer.places = places(layer);
+  for (const image of data.images) image.pixels = decode(image.pixels);
+  for (const layer of data.layers) {
+    unpackReads(layer.reads);
+    if (!layer.attention) continue;
+    const read = attentionRead(layer.reads), { t, s, queries, keys } = read, { index } = layer.attention;
+    Object.assign(layer.attention, {
+      name: layer.name, read, extra: layer.extra - layer.passing,
+      asking: standing(queries, t), answering: standing(keys, s),
+      index: index && new Int16Array(decode(index).buffer),
+    });
+  }
+  data.attending = data.layers.flatMap((layer) => layer.attention ?? []);
   return data;
 }
 
 function start(root) {
   const data = unpack(JSON.parse(root.querySelector("script[type='application/json']").textContent));
-  // `at` is the query as a place of the picture, each way from 0 to 1, so that it outlives a change
-  // of layer; `key` is a slot of its group, null for the strongest.
+  // `at` is the query as a place of the image, each way from 0 to 1, so that it outlives a change
+  // of layer, and `extra` an extra token instead, null for none; `key` is one of its keys, null for
+  // the strongest.
   const chosen = {
-    view: "attention", network: 0, picture: 0, at: [0.5, 0.5], key: null, locked: false,
-    layer: data.attending[0].name, beside: false, head: -1, terms: "both", soft: true,
-    direction: "to", mass: 1, shared: true, parts: "both", excite: true,
+    view: data.attending.length ? "attention" : "fields", network: 0, image: 0, at: [0.5, 0.5],
+    extra: null, key: null, locked: false, layer: data.attending[0]?.name, beside: false, head: -1,
+    terms: "both", soft: true, direction: "to", mass: 1, shared: true, parts: "all", gates: true,
     side: 16, window: 4, grid: 4, revealed: false,
   };
   const body = make("div", { className: "mmv-body" });
@@ -65,7 +76,8 @@ function start(root) {
 
   function pressed(event, layer) {
     const step = STEPS[event.key], [row, column] = tokenAt(layer.size);
-    const ofKeys = chosen.view === "attention" && (event.shiftKey || chosen.locked);
+    const extra = chosen.extra !== null && layer.asking?.has(layer.size[0] * layer.size[1] + chosen.extra);
+    const ofKeys = chosen.view === "attention" && (event.shiftKey || chosen.locked || extra);
     if (step && ofKeys) chosen.key = nextKey(tool, layer, step);
     else if (step && chosen.locked) say("The query is locked: Escape unlocks it.");
     else if (step) move(row + step[0], column + step[1], layer.size);
@@ -78,15 +90,16 @@ function start(root) {
 
   function build() {
     const controls = make("div", { className: "mmv-controls" });
-    const views = Object.entries(VIEWS).map(([name, [text]]) => [name, text]);
+    const there = Object.entries(VIEWS).filter(([name]) => name !== "attention" || data.attending.length);
+    const views = there.map(([name, [text]]) => [name, text]);
     controls.append(choice("view", views, chosen.view, (view) => set({ view })));
     if (chosen.view !== "rule") {
       const numbered = (list) => list.map((text, i) => [i, text]);
-      const pictures = numbered(data.pictures.map((picture) => picture.name));
+      const images = numbered(data.images.map((image) => image.name));
       const networks = numbered(data.networks.map((network) => network.label));
       controls.append(
-        choice("picture", pictures, chosen.picture, (i) => set({ picture: +i })),
-        choice("weights", networks, chosen.network, (i) => set({ network: +i })),
+        choice("image", images, chosen.image, (i) => set({ image: +i })),
+        choice("network", networks, chosen.network, (i) => set({ network: +i })),
       );
     }
     body.replaceChildren(controls);

@@ -1,71 +1,118 @@
-// Receptive fields, from a token back to the pixels: each layer's steps are walked in reverse.
-// With `exact`, every step adds up (paths); else it takes means (rollout). Sizes are [h, w].
+// Receptive fields, from a token back to the pixels: the reads of each layer are walked in reverse,
+// as minimaxvit/seeing/measure/walking.py does. `how` is {exact: true, gates} to count paths, else
+// {kernel(layer, number), weights(layer, group)} to take means (rollout); `how.skipped` are kinds of
+// attention to leave out of the sums that they stand in.
 
-function back(steps, field, layer, before, how) {
-  const sizes = [before];
-  for (const step of steps) sizes.push(after(step, sizes.at(-1)));
-  return steps.reduceRight((now, step, i) => reverse(step, now, sizes[i], sizes[i + 1], layer, how), field);
+// Numbers of places arrive as two or four bytes each, little end first.
+function unpackReads(reads) {
+  for (const read of reads) {
+    if (read.sum) read.sum.forEach(unpackReads);
+    if (!("keys" in read)) continue;
+    const kind = Math.max(read.before, read.after) < 2 ** 15 ? Int16Array : Int32Array;
+    const numbers = (text) => new kind(decode(text).buffer);
+    read.queries = read.queries === null ? kind.from({ length: read.after }, (_, i) => i) : numbers(read.queries);
+    read.keys = read.keys === null ? read.queries : numbers(read.keys);
+    read.groups = read.queries.length / read.t;
+  }
 }
 
-function after(step, [h, w]) {
-  if (step.op === "sum") return step.branches[1].reduce((size, each) => after(each, size), [h, w]);
-  const stride = step.op === "pool" ? 2 : step.op === "taps" ? step.stride : 1;
-  return [Math.ceil(h / stride), Math.ceil(w / stride)];
+// The first read of attention, also inside sums.
+function attentionRead(reads) {
+  const found = reads.map((read) => (read.sum ? attentionRead(read.sum.flat()) : read.amounts === "attention" ? read : null));
+  return found.find((read) => read) ?? null;
 }
 
-function reverse(step, field, before, size, layer, how) {
-  if (step.op === "group") return reverseGroup(field, layer, how);
-  if (step.op === "sum") return reverseSum(step, field, before, layer, how);
-  const [h, w] = before, found = new Float64Array(h * w);
-  const pooled = step.op === "pool", side = pooled ? 2 : 3, stride = pooled ? 2 : step.stride;
-  // Padding as TensorFlow's: at stride 2 a zero goes before only if the side is odd.
-  const [top, left] = pooled ? [0, 0] : stride === 1 ? [1, 1] : [h % 2, w % 2];
-  const tap = (i, j) => (pooled || how.exact ? 1 : step.kernel[i * side + j]);
-  for (let token = 0; token < field.length; token++) {
-    if (!field[token]) continue;
-    const row = Math.floor(token / size[1]) * stride - top, column = (token % size[1]) * stride - left;
-    const [above, below] = [Math.max(0, -row), Math.min(side, h - row)];
-    const [first, last] = [Math.max(0, -column), Math.min(side, w - column)];
-    let whole = how.exact ? 1 : 0; // at a border fewer taps share it
-    if (!how.exact) for (let i = above; i < below; i++) for (let j = first; j < last; j++) whole += tap(i, j);
-    for (let i = above; i < below; i++) {
-      for (let j = first; j < last; j++) found[(row + i) * w + column + j] += (field[token] * tap(i, j)) / whole;
+function back(reads, field, layer, how) {
+  return reads.reduceRight((now, read) => {
+    if (read.sum) return reverseSum(read, now, layer, how);
+    if ("gate" in read) return how.exact && how.gates ? reverseGate(read.gate, now) : now;
+    return reverseRead(read, now, layer, how);
+  }, field);
+}
+
+function reverseRead(read, field, layer, how) {
+  const { queries, keys, t, s } = read, found = new Float64Array(read.before);
+  const fractions = how.exact || read.amounts === "attention" ? null : fractionsOf(read, layer, how);
+  for (let group = 0; group < read.groups; group++) {
+    let total = 0;
+    for (let i = group * t; i < (group + 1) * t; i++) total += field[queries[i]];
+    if (total === 0) continue; // none of its queries counts
+    const weights = how.exact || fractions ? null : how.weights(layer, group);
+    for (let j = 0; j < s; j++) {
+      const key = keys[group * s + j];
+      if (key < 0) continue; // no token
+      if (how.exact) found[key] += total;
+      else if (fractions) found[key] += total * fractions[group * s + j];
+      else for (let i = 0; i < t; i++) found[key] += field[queries[group * t + i]] * weights[i * s + j];
     }
   }
   return found;
 }
 
-function reverseSum({ branches, excite }, field, before, layer, how) {
-  const all = field.reduce((sum, value) => sum + value, 0);
-  const excited = how.exact && how.excite && excite ? field.map((value) => value + all) : field;
-  const [first, second] = [field, excited].map((each, i) => back(branches[i], each, layer, before, how));
-  return first.map((value, i) => (how.exact ? value + second[i] : (value + second[i]) / 2));
-}
-
-// `how.weights(group)` gives the mean of all heads, t x t, a row a query.
-function reverseGroup(field, layer, how) {
-  const found = field.map((value) => (how.exact ? value : value / 2)); // the shortcut
-  layer.tokens.forEach((tokens, group) => {
-    if (!tokens.some((token) => field[token])) return;
-    const shares = how.exact ? null : how.weights(layer, group), t = tokens.length;
-    tokens.forEach((query, i) => {
-      if (!field[query]) return;
-      tokens.forEach((key, j) => {
-        found[key] += how.exact ? field[query] : (field[query] * shares[i * t + j]) / 2;
-      });
-    });
-  });
+// How much of each key is taken, (groups, s): by the sizes of taps, else evenly; those that exist
+// share the whole. Worked out once for each kernel.
+function fractionsOf(read, layer, how) {
+  const { keys, s, amounts } = read, even = Array(s).fill(1);
+  const kernel = typeof amounts === "number" ? how.kernel(layer, amounts) : null;
+  read.fractions ??= new Map();
+  if (read.fractions.has(kernel)) return read.fractions.get(kernel);
+  const found = new Float64Array(read.groups * s);
+  for (let start = 0; start < found.length; start += s) {
+    const sum = (sizes) => sizes.reduce((total, size, j) => total + (keys[start + j] >= 0 ? size : 0), 0);
+    const sizes = kernel && sum(kernel) ? kernel : even, whole = sum(sizes);
+    for (let j = 0; j < s; j++) if (keys[start + j] >= 0) found[start + j] = sizes[j] / whole;
+  }
+  read.fractions.set(kernel, found);
   return found;
 }
 
-// From the token at `index` of layers[number] to the pixels; `skipped` kinds act on no place.
-function traceBack(layers, steps, number, index, skipped, how) {
-  const [h, w] = layers[number].size;
-  let field = new Float64Array(h * w);
-  field[index] = 1;
-  for (let i = number; i >= 0; i--) {
-    if (skipped.includes(layers[i].kind)) continue;
-    field = back(steps[layers[i].name], field, layers[i], layers[i].before, how);
+function reverseGate(tokens, field) {
+  const all = field.subarray(0, tokens).reduce((sum, value) => sum + value, 0);
+  return field.map((value, i) => (i < tokens ? value + all : value));
+}
+
+// A mean of the branches that read anything for a place, or the sum of them all if paths are counted.
+function reverseSum({ sum }, field, layer, how) {
+  const kept = sum.filter((branch) => !(how.skipped?.includes(layer.attention?.kind) && attentionRead(branch)));
+  const branches = kept.length ? kept : sum;
+  const given = how.exact ? field : shared(field, branches);
+  const several = branches.map((branch) => back(branch, given, layer, how));
+  return several[0].map((_, i) => several.reduce((total, each) => total + each[i], 0));
+}
+
+// Divide the values of a sum among its branches, evenly among those that read anything.
+function shared(field, branches) {
+  const reading = branches.map((branch) => covered(branch, field.length));
+  return field.map((value, i) => value && value / Math.max(1, reading.reduce((count, each) => count + each[i], 0)));
+}
+
+// Which places after these reads have read anything: 1 or 0 for each.
+function covered(reads, places) {
+  if (reads.covered) return reads.covered;
+  const last = reads.findLast((read) => !("gate" in read));
+  const found = new Uint8Array(places);
+  if (!last) found.fill(1);
+  else if (last.sum) last.sum.forEach((branch) => covered(branch, places).forEach((reads, i) => (found[i] |= reads)));
+  else {
+    for (let group = 0; group < last.groups; group++) {
+      const keys = last.keys.subarray(group * last.s, (group + 1) * last.s);
+      if (keys.some((key) => key >= 0)) last.queries.subarray(group * last.t, (group + 1) * last.t).forEach((query) => (found[query] = 1));
+    }
   }
-  return field;
+  return (reads.covered = found);
+}
+
+// From one place of layers[number] to the pixels. What began in no pixel, such as a class token, is
+// left out of means; the rest shares the whole.
+function traceBack(layers, number, place, how) {
+  const { size, extra } = layers[number];
+  let field = new Float64Array(size[0] * size[1] + extra);
+  field[place] = 1;
+  for (let i = number; i >= 0; i--) {
+    const inside = field.length - layers[i].passing; // other extra tokens pass the layer by
+    const walked = back(layers[i].reads, field.subarray(0, inside), layers[i], how);
+    field = layers[i].passing ? Float64Array.from([...walked, ...field.subarray(inside)]) : walked;
+  }
+  const total = field.reduce((sum, value) => sum + value, 0);
+  return how.exact || !total ? field : field.map((value) => value / total);
 }

@@ -1,130 +1,216 @@
-"""What the explorer carries: pictures, scores, kernels and fields, in plain values and base64.
+"""What the explorer's page carries: images, reads, scores, taps and fields, in JSON and base64.
 
-Scores travel in half precision and unsoftened, so that the browser can take content or position
-out, or change the scale, without asking anyone.
+The page knows no kinds of parts. It gets the lists of which place reads which, as
+`measure.reads` lowers them, once for all networks, and of each network what differs: the sizes of
+taps and the scores of attention. Scores travel in half precision and before the softmax, so that
+the browser can leave scores or bias out, or change the scale, without asking anyone.
 """
 
 import base64
-from functools import singledispatch
+import math
+from itertools import count
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib import colormaps
+from torch import nn
 
-from ...block import BlockAttention, GridAttention, GroupAttention
-from ...compact import FullStem, PooledConvs
-from ...mbconv import Conv3x3, Downsample, MBConv
-from ...network import Stem
-from ..effective import effective_fields
-from ..evaluating import ready
-from ..extent import extent, middle
-from ..field import layers, pixels_apart
-from ..heads import measure_heads
-from ..recording import record_attention
-from ..rollout import tap_shares
+from ...block import BlockAttention, GridAttention
+from ...position import RelativePositionBias
+from ...steps import Taps
+from ..measure.effective import effective_fields
+from ..measure.evaluating import prepare
+from ..measure.extent import extent, middle
+from ..measure.heads import measure_heads
+from ..measure.reads import Read, Sum, lower_network, places_after
+from ..measure.recording import attention_maps
+from ..measure.rollout import tap_sizes
 
 PATTERNS = {
     BlockAttention: "b (n1 p1) (n2 p2) c -> b (n1 n2) (p1 p2) c",
     GridAttention: "b (g1 n1) (g2 n2) c -> b (n1 n2) (g1 g2) c",
 }
-LIKELIEST = 5
-MOST_QUERIES, MOST_PIXELS = 64, 64 * 64  # larger maps have no effective fields: they would weigh
+TOP = 5  # classes named of each image
+MOST_QUERIES, MOST_PIXELS = 64, 64 * 64  # larger maps get no effective fields: too many bytes
 
 
 def payload(networks, images, names, classes):
     """Gather all that the explorer's page needs, as JSON can hold it. Arguments as `explorer`."""
     model = next(iter(networks.values()))
     side = tuple(images.shape[2:])
-    with torch.no_grad():
-        described = _describe_layers(model, images[:1])
-        sizes = {layer["name"]: layer["size"] for layer in described}
-        carried = [_network(*each, images, classes, sizes) for each in networks.items()]
+    lowered = lower_network(model, *side)
+    places = {name: places_after(part_reads) for name, part_reads in lowered.items()}
+    maps = attention_maps(model, images[:1])
     return {
         "side": side,
         "palette": [round(255 * channel) for rgb in colormaps["cividis"].colors for channel in rgb],
-        "pictures": [
+        "images": [
             {"name": name, "pixels": encode(image.permute(1, 2, 0).cpu().numpy())}
             for name, image in zip(names, images, strict=True)
         ],
-        "layers": described,
-        "networks": carried,
+        "layers": [
+            {
+                "name": name,
+                "size": [places[name].h, places[name].w],
+                "extra": places[name].extra,
+                "passing": lowered[name].passing,
+                "reads": describe_reads(lowered[name].reads, count()),
+                "attention": _describe_attention(name, part, maps[name]) if name in maps else None,
+            }
+            for name, part in model.layers().items()
+        ],
+        "networks": [_network(*each, images, classes, places) for each in networks.items()],
     }
 
 
 def encode(array):
-    """Write an array row by row as base64, whatever its type, little end first."""
+    """Write an array row by row as base64, whatever its type, in little-endian order."""
     array = np.ascontiguousarray(array)
     return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
 
 
-def _describe_layers(model, images):
-    """Tell of each layer what does not depend on weights: sizes, groups, and what stands for it."""
-    told = []
-    x = ready(model, images)
-    with record_attention(model) as maps:
-        model(x)
-    for name, part in layers(model).items():
-        before, x = x.shape[2:], part(x)
-        layer = {"name": name, "before": list(before), "size": list(x.shape[2:])}
-        layer["stride"] = pixels_apart(images.shape[2:], layer["size"])
-        if isinstance(part, GroupAttention):
-            attention = maps[name]
-            if type(part) not in PATTERNS:
-                kind = type(part).__name__
-                raise TypeError(f"the explorer knows BlockAttention and GridAttention, not {kind}")
-            layer |= {
-                "kind": "block" if isinstance(part, BlockAttention) else "grid",
-                "window": part.window,
-                "heads": len(attention.bias),
-                "pattern": PATTERNS[type(part)],
-                "tokens": attention.tokens.tolist(),
-                "even": measure_heads(attention, attention.weights()).even,
-            }
-        told.append(layer)
-    return told
+def _encode_places(numbers, places):
+    """Write numbers of places, -1 among them, in two bytes each, or four where there are many."""
+    return encode(numbers.numpy().astype(np.int16 if places < 2**15 else np.int32))
 
 
-def _network(label, model, images, classes, sizes):
-    """Tell of one network its scores, what it takes the pictures for, kernels and fields."""
-    with record_attention(model) as maps:
-        shares = model(ready(model, images)).softmax(1)
-    named = layers(model)
+def describe_reads(reads, numbers):
+    """Say in plain values who reads whom; convolutions are counted by `numbers`, in order.
+
+    A read is {"before", "after", "queries", "keys", "t", "s", "amounts"}: how many places there are
+    before and after it, its places (queries of null are all in order, keys of null are the
+    queries), and how much of each key is read: "attention", "even", or the number of a convolution.
+    Besides, there are {"sum": branches} and {"gate": how many tokens}.
+    """
+    return [_describe_read(read, numbers) for read in reads]
+
+
+def _describe_read(read, numbers):
+    if isinstance(read, Sum):
+        return {"sum": [describe_reads(branch, numbers) for branch in read.branches]}
+    if not isinstance(read, Read):
+        return {"gate": read.after.h * read.after.w}
+    before, after, queries, keys = read.before.count, read.after.count, read.queries, read.keys
+    in_order = torch.equal(queries, torch.arange(after)[:, None])
     return {
-        "label": label,
-        "likely": [_likeliest(each, classes) for each in shares],
-        "attention": {
-            name: {
-                "bias": encode(named[name].attention.bias.table.half().cpu().numpy()),
-                "content": [encode(each.half().cpu().numpy()) for each in attention.content],
-            }
-            for name, attention in maps.items()
-        },
-        "steps": {name: steps(part) for name, part in named.items()},
-        "fields": _fields(model, images, sizes),
+        "before": before,
+        "after": after,
+        "queries": None if in_order else _encode_places(queries, max(before, after)),
+        "keys": None if torch.equal(keys, queries) else _encode_places(keys, max(before, after)),
+        "t": queries.shape[1],
+        "s": keys.shape[1],
+        "amounts": _amounts(read, numbers),
     }
 
 
-def _likeliest(shares, classes):
-    best = shares.topk(min(LIKELIEST, len(shares)))
+def _amounts(read, numbers):
+    if _convolves(read):
+        return next(numbers)
+    return "attention" if read.attends else "even"
+
+
+def _convolves(read):
+    return isinstance(read.step, Taps) and isinstance(read.step.module, nn.Conv2d)
+
+
+def _kernels(reads):
+    """The sizes of the taps of each convolution, in the order in which reads are described."""
+    kernels = []
+    for read in reads:
+        if isinstance(read, Sum):
+            kernels += [kernel for branch in read.branches for kernel in _kernels(branch)]
+        elif isinstance(read, Read) and _convolves(read):
+            sizes = tap_sizes(read.step.module.weight).tolist()
+            kernels.append([float(f"{size:.6g}") for size in sizes])
+    return kernels
+
+
+def _describe_attention(name, part, attention):
+    """Say of a layer's attention what does not depend on weights."""
+    relative, even = _relative(part, attention), measure_heads(attention, attention.weights()).even
+    return {
+        "block": name.split()[0],
+        "kind": type(part).__name__,
+        "pattern": PATTERNS.get(type(part)),
+        "heads": attention.scores.shape[1],
+        "size": attention.size,
+        "stride": attention.stride,
+        "keySize": [attention.key_places.h, attention.key_places.w],
+        "keyStride": attention.key_places.stride,
+        "even": None if math.isnan(even) else even,  # only extra tokens ask
+        "table": list(relative.table.shape[1:]) if relative else None,
+        "index": encode(relative.index.cpu().numpy().astype(np.int16)) if relative else None,
+    }
+
+
+def _relative(part, attention):
+    """The relative position bias of a part, if it has one, for all pairs of a group."""
+    found = [module for module in part.modules() if isinstance(module, RelativePositionBias)]
+    fits = len(found) == 1 and found[0].index.shape == attention.scores.shape[-2:]
+    return found[0] if fits else None
+
+
+@torch.no_grad()
+def _network(label, model, images, classes, places):
+    """Say of one network what it predicts and attends to, and its kernels and fields."""
+    probabilities = model(prepare(model, images)).softmax(1)
+    named, lowered = model.layers(), lower_network(model, *images.shape[2:])
+    return {
+        "label": label,
+        "predictions": [_top(each, classes) for each in probabilities],
+        "attention": {
+            name: {
+                "scores": [encode(_half(each)) for each in attention.scores],
+                **_bias(named[name], attention),
+            }
+            for name, attention in attention_maps(model, images).items()
+            if name in named
+        },
+        "kernels": {name: _kernels(part_reads.reads) for name, part_reads in lowered.items()},
+        "fields": _fields(model, images, places),
+    }
+
+
+def _bias(part, attention):
+    """The table of the bias, and the bias itself, (heads, 1 or n, t, s), where that differs."""
+    whole = attention.bias.expand(attention.scores.shape)[0]  # (heads, n, t, s)
+    relative = _relative(part, attention)
+    known = relative()[:, None] if relative else torch.zeros(())  # what the page makes of no bias
+    if torch.equal(whole, known.to(whole).expand_as(whole)):
+        bias = None
+    elif torch.equal(whole, whole[:, :1].expand_as(whole)):
+        bias = encode(_half(whole[:, :1]))
+    else:
+        bias = encode(_half(whole))
+    return {"table": encode(_half(relative.table)) if relative else None, "bias": bias}
+
+
+def _half(values):
+    """Half precision, whose numbers end at 65504; minus infinity, which is no key, stays."""
+    finite = values.detach().clamp(-65504, 65504)
+    return torch.where(values == -torch.inf, values.detach(), finite).half().cpu().numpy()
+
+
+def _top(probabilities, classes):
+    best = probabilities.topk(min(TOP, len(probabilities)))
     return [
-        [classes[index], round(share, 4)]
-        for share, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        [classes[index], round(probability, 4)]
+        for probability, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
 
 
-def _fields(model, images, sizes):
-    """Tell of the effective field of every query of the small maps: a map, and its extent.
+def _fields(model, images, places):
+    """Say of the effective field of every query of the small maps: its map, and its extent.
 
-    The map has 16 steps, of the square root of the share, so that the rim is not lost; the numbers
-    are those of the field itself.
+    The map has 16 levels, of the square root of the fraction, so that the rim is not lost; the
+    numbers are those of the field itself.
     """
     fields = {}
-    for name, (h, w) in sizes.items():
+    for name, (h, w, _, stride) in places.items():
         if h * w > MOST_QUERIES or images[0, 0].numel() > MOST_PIXELS:
             continue
         found = effective_fields(model, images, name).flatten(0, 1)  # (queries, rows, columns)
-        stride = pixels_apart(images.shape[2:], (h, w))
         extents = [
             extent(field, middle(divmod(query, w), stride), (0.5,))
             for query, field in enumerate(found)
@@ -139,51 +225,3 @@ def _fields(model, images, sizes):
             "worth": [round(each.participation, 1) for each in extents],
         }
     return fields
-
-
-@singledispatch
-def steps(part):
-    """Say as plain values how places meet in a part: what `trace` and `mix` do, for the browser.
-
-    A step is {"op": "taps", "stride", "kernel"}, {"op": "pool"}, {"op": "group"}, or {"op": "sum",
-    "branches", "excite"}, whose second branch squeeze-excitation multiplies.
-    """
-    raise TypeError(f"nobody has said what the steps of {type(part).__name__} are: see `steps`")
-
-
-@steps.register
-def _(part: Conv3x3):
-    taps = [float(f"{tap:.6g}") for tap in tap_shares(part).flatten().tolist()]
-    return [{"op": "taps", "stride": part.stride[0], "kernel": taps}]
-
-
-@steps.register
-def _(part: Downsample):
-    return [{"op": "pool"}] if part.stride == 2 else []
-
-
-@steps.register
-def _(part: Stem):
-    return steps(part.conv1) + steps(part.conv2)
-
-
-@steps.register
-def _(part: FullStem):
-    return steps(part.conv1)
-
-
-@steps.register
-def _(part: MBConv):
-    branches = [steps(part.shortcut), steps(part.depthwise)]
-    return [{"op": "sum", "branches": branches, "excite": True}]
-
-
-@steps.register
-def _(part: PooledConvs):
-    pool = [{"op": "pool"}] if part.stride == 2 else []
-    return steps(part.conv1) + pool + steps(part.conv2)
-
-
-@steps.register
-def _(part: GroupAttention):
-    return [{"op": "group"}]

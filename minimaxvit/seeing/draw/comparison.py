@@ -1,0 +1,69 @@
+"""Networks, or recipes, compared: one dot per seed, so that luck can be seen."""
+
+from statistics import mean, stdev
+
+from matplotlib.figure import Figure
+
+from .style import DPI
+
+
+def by_name(rows, key="accuracy"):
+    """Group rows {"name", "seed", "result": {key}} by name, best first: {name: [one per seed]}."""
+    accuracies = {}
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        accuracies.setdefault(row["name"], []).append(row["result"][key])
+    return dict(sorted(accuracies.items(), key=lambda item: -mean(item[1])))
+
+
+def spread(accuracies):
+    """Write mean and standard deviation in percent; a single run has no deviation, and says so."""
+    if len(accuracies) == 1:
+        return f"{100 * accuracies[0]:.1f} (one seed)"
+    return f"{100 * mean(accuracies):.1f} ± {100 * stdev(accuracies):.1f}"
+
+
+def pooled_deviation(accuracies):
+    """Estimate one standard deviation of a seed from all rows: {name: [one per seed]} -> float.
+
+    Single rows have too few seeds to tell their own. None if no row has two seeds.
+    """
+    squares = [(value - mean(values)) ** 2 for values in accuracies.values() for value in values]
+    freedom = len(squares) - len(accuracies)
+    return (sum(squares) / freedom) ** 0.5 if freedom else None
+
+
+def draw_comparison(rows, title, marked=None):
+    """Draw one row per name, best first, with one dot per seed.
+
+    `rows` are {"name", "seed", "result": {"accuracy"}}. With `marked`, the name of a row, that row
+    is set in bold, and a band shows one standard deviation, pooled over all rows, around its mean,
+    if any row has two seeds. Returns the figure and its alt text.
+    """
+    accuracies = by_name(rows)
+    figure = Figure(figsize=(7.6, 1.2 + 0.42 * len(accuracies)), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots()
+    for line, values in enumerate(accuracies.values()):
+        percents = [100 * value for value in values]
+        axes.plot(percents, [line] * len(values), "o", color="0.35", mfc="none")
+        axes.plot(mean(percents), line, "|", color="black", ms=18, mew=2)
+        axes.annotate(
+            spread(values), (max(percents), line), (8, 0), textcoords="offset points", va="center"
+        )
+    axes.set_yticks(range(len(accuracies)), list(accuracies))
+    axes.set(
+        xlabel="accuracy (%): one circle per seed, a bar for their mean", ylim=(len(accuracies), -1)
+    )
+    band = ""
+    if marked:
+        axes.get_yticklabels()[list(accuracies).index(marked)].set_weight("bold")
+    if marked and (deviation := pooled_deviation(accuracies)) is not None:
+        center, deviation = 100 * mean(accuracies[marked]), 100 * deviation
+        axes.axvspan(center - deviation, center + deviation, color="0.9", zorder=0)
+        band = (
+            f" The band around {marked} is one pooled standard deviation, {deviation:.1f} points."
+        )
+    axes.margins(x=0.45)  # room for the labels
+    axes.grid(axis="x", color="0.9")
+    described = "; ".join(f"{name}: {spread(values)}" for name, values in accuracies.items())
+    return figure, f"{title}. Accuracy in percent: {described}.{band}"

@@ -1,0 +1,48 @@
+"""A comparison shows every seed, the best first."""
+
+import numpy as np
+import pytest
+
+from minimaxvit.seeing import draw_comparison
+from minimaxvit.seeing.draw.comparison import pooled_deviation
+
+
+def rows_of(**accuracies):
+    return [
+        {"name": name, "seed": seed, "result": {"accuracy": accuracy}}
+        for name, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+    ]
+
+
+def test_a_comparison_draws_every_seed_and_says_mean_and_deviation_best_first():
+    rows = rows_of(worse=[0.5, 0.6, 0.7], better=[0.9, 0.8, 0.7], once=[0.1])
+    figure, alt = draw_comparison(rows[::-1], "Two")
+    assert alt == (
+        "Two. Accuracy in percent: better: 80.0 ± 10.0; worse: 60.0 ± 10.0; once: 10.0 (one seed)."
+    )
+    dots = [line.get_xdata() for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    np.testing.assert_allclose(dots[0], [90, 80, 70])
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["better", "worse", "once"]
+
+
+def test_the_marked_row_is_bold_and_in_a_band_of_one_pooled_deviation():
+    rows = rows_of(recipe=[0.80, 0.82], other=[0.70, 0.74], once=[0.1])
+    figure, alt = draw_comparison(rows, "Two", marked="recipe")
+    deviation = 100 * ((0.01**2 * 2 + 0.02**2 * 2) / 2) ** 0.5  # a row of one seed tells nothing
+    assert alt.endswith(
+        f"The band around recipe is one pooled standard deviation, {deviation:.1f} points."
+    )
+    (band,) = figure.axes[0].patches
+    assert band.get_x() == pytest.approx(81 - deviation)
+    assert band.get_width() == pytest.approx(2 * deviation)
+    weights = {label.get_text(): label.get_weight() for label in figure.axes[0].get_yticklabels()}
+    assert weights == {"recipe": "bold", "other": "normal", "once": "normal"}
+
+
+def test_no_band_is_drawn_where_no_row_has_two_seeds():
+    assert pooled_deviation({"one": [0.5], "other": [0.6]}) is None
+    figure, alt = draw_comparison(rows_of(one=[0.5], other=[0.6]), "Two", marked="one")
+    assert not figure.axes[0].patches and "band" not in alt
+    assert figure.axes[0].get_yticklabels()[1].get_weight() == "bold"

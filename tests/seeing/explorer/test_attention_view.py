@@ -1,0 +1,278 @@
+"""The attention that the page shows in a browser is what Python computes."""
+
+import re
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from browser import alive, choose, color_of, hover, in_a_browser, pixel, text_of
+from explored import rounded
+
+
+@in_a_browser
+@pytest.mark.parametrize("head", [-1, 1])
+@pytest.mark.parametrize("network, picture", [("one", 0), ("two", 1)])
+def test_what_is_read_is_what_python_says(small, open_page, network, picture, head):
+    networks, pictures, fragment = small
+    page = alive(open_page, fragment)
+    choose(page, "image", picture)
+    choose(page, "network", list(networks).index(network))
+    maps = rounded(networks[network], pictures, picture)
+    for layer in ("1.1 BlockAttention", "1.1 GridAttention", "2.2 GridAttention"):
+        page.click(f"button:has-text('{layer}')")
+        choose(page, "head", head if layer.startswith("2") or head < 1 else 0)
+        attention, (h, w) = maps[layer], maps[layer].size
+        for query in [(0, 0), (h - 1, 1), (h // 2, w - 1)]:
+            hover(page, layer, query, (h, w))
+            for terms in ("both", "scores", "bias"):
+                choose(page, "terms", terms)
+                weights = attention.weights(terms != "bias", terms != "scores")
+                if int(page.input_value("[data-choice=head]")) >= 0:
+                    weights = weights[:, int(page.input_value("[data-choice=head]"))][:, None]
+                compare(page, layer, attention, weights.mean(1, keepdim=True), query)
+            choose(page, "terms", "both")
+
+
+def compare(page, layer, attention, weights, query):
+    h, w = attention.size
+    row = attention.row(query, weights)[0, 0]
+    assert text_of(page, layer, "query").startswith(f"row {query[0]}, column {query[1]};")
+    assert text_of(page, layer, "keys") == f"4 of {h * w}"
+    shares = np.array(re.findall(r": ([\d.]+)", text_of(page, layer, "strongest")), dtype=float)
+    assert np.abs(shares - row.flatten().topk(4).values.numpy()).max() <= 0.0005001
+    best = divmod(row.argmax().item(), w)
+    if shares[0] - shares[1] > 0.001:
+        assert text_of(page, layer, "strongest").startswith(
+            f"{best[0]}, {best[1]}: {row.max():.3f}"
+        )
+    assert text_of(page, layer, "sum") == "1.000"
+    bits = -torch.xlogy(row, row).sum() / np.log(2)
+    near(text_of(page, layer, "entropy"), bits)
+    near(text_of(page, layer, "distance"), distance(attention, row, query))
+
+
+def distance(attention, row, query):
+    """Mean distance in pixels, by the coordinates of the map."""
+    h, w = attention.size
+    rows, columns = torch.arange(h)[:, None] - query[0], torch.arange(w)[None] - query[1]
+    return (row * attention.stride * (rows**2 + columns**2).sqrt()).sum()
+
+
+def near(text, number):
+    assert abs(float(re.match(r"-?[\d.]+", text)[0]) - number) <= 0.0005001
+
+
+@in_a_browser
+def test_a_logit_is_score_plus_bias_of_the_key_that_is_pointed_at(small, open_page):
+    networks, pictures, fragment = small
+    page, layer = alive(open_page, fragment), "1.1 GridAttention"
+    page.click(f"button:has-text('{layer}')")
+    choose(page, "head", 0)
+    attention = rounded(networks["one"], pictures, 0)[layer]
+    page.mouse.click(*hover(page, layer, (1, 2), (4, 8)))
+    assert "(locked)" in text_of(page, layer, "query")
+    group, slot = (attention.keys == 1 * 8 + 2).nonzero()[0]
+    for key, token in enumerate(attention.keys[group].tolist()):
+        hover(page, layer, divmod(token, 8), (4, 8))
+        score, bias = attention.scores[0, 0, group, slot, key], attention.bias[0, 0, slot, key]
+        said = re.findall(r"-?\d+\.\d+", text_of(page, layer, "logit"))
+        for number, known in zip(said, (score + bias, score, bias), strict=True):
+            near(number, known)
+        assert text_of(page, layer, "key").startswith(f"{token // 8}, {token % 8}: ")
+        assert text_of(page, layer, "query").startswith("row 1, column 2;")
+
+
+@in_a_browser
+def test_keys_do_what_the_pointer_does(small, open_page):
+    page, layer = alive(open_page, small[2]), "1.1 BlockAttention"
+    hover(page, layer, (2, 3), (4, 8))
+    by_pointer = page.locator(".mmv-reading").inner_text()
+    page.mouse.move(1, 1)
+    page.locator("canvas[data-of=picture]").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowLeft")
+    assert text_of(page, layer, "query").startswith("row 1, column 2;")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".mmv-reading").inner_text() == by_pointer
+    page.keyboard.press("Enter")
+    assert "(locked)" in text_of(page, layer, "query")
+    before = text_of(page, layer, "key")
+    page.keyboard.press("Shift+ArrowRight")
+    assert text_of(page, layer, "key") != before
+    assert text_of(page, layer, "query").startswith("row 2, column 3;")
+    page.keyboard.press("Escape")
+    assert text_of(page, layer, "key") == before and "(locked)" not in text_of(page, layer, "query")
+    for _ in range(9):  # at the edge it stays
+        page.keyboard.press("ArrowRight")
+    assert text_of(page, layer, "query").startswith("row 2, column 7;")
+
+
+@in_a_browser
+def test_a_key_has_the_color_of_its_weight(small, open_page):
+    networks, pictures, fragment = small
+    page, layer = alive(open_page, fragment), "1.1 BlockAttention"
+    attention = rounded(networks["one"], pictures, 0)[layer]
+    hover(page, layer, (0, 0), (4, 8))
+    row = attention.row((0, 0), attention.weights())[0].mean(0)
+    for token in attention.keys[0].tolist():
+        fraction = (row[token // 8, token % 8] / row.max()).item()
+        place = (token % 8 + 0.5) / 8, (token // 8 + 0.5) / 4
+        assert pixel(page, layer, "picture", *place) == color_of(fraction)
+    head = attention.row((0, 0), attention.weights())[0]
+    fraction = (head[0, 1, 1] / head.max()).item()  # on one scale among the heads
+    assert pixel(page, layer, "head", 1.5 / 8, 1.5 / 4) == color_of(fraction)
+
+
+@in_a_browser
+def test_matrix_and_bias_table_are_drawn_as_they_are(small, open_page):
+    networks, pictures, fragment = small
+    page, layer = alive(open_page, fragment), "1.1 GridAttention"
+    page.click(f"button:has-text('{layer}')")
+    choose(page, "head", 0)
+    hover(page, layer, (1, 2), (4, 8))
+    attention = rounded(networks["one"], pictures, 0)[layer]
+    group = (attention.keys == 1 * 8 + 2).nonzero()[0, 0]
+    weights = attention.weights()[0, 0, group]  # (t, t)
+    places = [divmod(slot, 2) for slot in range(4)]
+    offsets = torch.full((3, 3), float("nan"), dtype=torch.float64)
+    for (query, (a, b)), (key, (c, d)) in product(enumerate(places), repeat=2):
+        offsets[c - a + 1, d - b + 1] = attention.bias[0, 0, query, key]
+    shares = {
+        "matrix": weights / weights.max(),
+        "table": (offsets - offsets.min()) / (offsets.max() - offsets.min()),
+    }
+    for canvas, share in shares.items():
+        rows, columns = share.shape
+        for row, column in product(range(rows), range(columns)):
+            drawn = pixel(page, layer, canvas, (column + 0.5) / columns, (row + 0.5) / rows)
+            assert drawn in colors(share[row, column])
+
+
+def colors(fraction):
+    """Those of the palette that it may have: its own, and one on either side for rounding."""
+    step = round(255 * fraction.item())
+    return [color_of(each / 255) for each in (step - 1, step, step + 1) if 0 <= each <= 255]
+
+
+@in_a_browser
+def test_what_is_attended_to_and_who_attends_are_row_and_column(small, open_page):
+    networks, pictures, fragment = small
+    page, layer = alive(open_page, fragment), "1.1 GridAttention"
+    page.click(f"button:has-text('{layer}')")
+    choose(page, "direction", "by")
+    hover(page, layer, (3, 5), (4, 8))
+    attention = rounded(networks["one"], pictures, 0)[layer]
+    column = attention.lift(attention.weights())[0].mean(0)[:, 3 * 8 + 5]
+    shares = [
+        float(share) for share in re.findall(r": ([\d.]+)", text_of(page, layer, "strongest"))
+    ]
+    known = column[column > 0].sort(descending=True).values
+    assert np.abs(np.array(shares) - known.numpy()).max() <= 0.0005001
+
+
+@in_a_browser
+@pytest.mark.parametrize("first", ["2.1 GridAttention", "2.2 BlockAttention", "1.1 GridAttention"])
+def test_block_stands_beside_the_grid_of_the_same_maxvit_block(small, open_page, first):
+    page = alive(open_page, small[2])
+    page.click(f"button:has-text('{first}')")
+    assert page.evaluate("document.activeElement.dataset.choice") == first  # of the new button
+    choose(page, "layers", "true")
+    block = first.split()[0]
+    assert page.locator(".mmv-panel h4").all_inner_texts() == [
+        f"{block} BlockAttention",
+        f"{block} GridAttention",
+    ]
+
+
+@in_a_browser
+def test_a_click_locks_and_a_second_one_unlocks(small, open_page):
+    page, layer = alive(open_page, small[2]), "1.1 BlockAttention"
+    place = hover(page, layer, (1, 1), (4, 8))
+    page.mouse.click(*place)
+    assert "(locked)" in text_of(page, layer, "query")
+    page.locator("canvas[data-of=matrix]").hover()  # asks nobody else
+    assert text_of(page, layer, "query").startswith("row 1, column 1;")
+    choose(page, "view", "fields")
+    assert "(locked)" in text_of(page, layer, "summary")
+    choose(page, "view", "attention")
+    page.mouse.click(*hover(page, layer, (1, 1), (4, 8)))
+    assert "(locked)" not in text_of(page, layer, "query")
+
+
+@in_a_browser
+@pytest.mark.parametrize("direction", ["to", "by"])
+def test_any_attention_is_read_as_it_is_in_python(odd, open_page, direction):
+    model, pictures, fragment = odd
+    page, maps = alive(open_page, fragment), rounded(model, pictures, 0)
+    choose(page, "direction", direction)
+    for layer, attention in maps.items():
+        page.click(f"button:has-text('{layer}')")
+        lifted = attention.lift(attention.weights())[0].mean(0)  # (queries, keys)
+        places = attention.places if direction == "to" else attention.key_places
+        for query in [(0, 0), (1, places.w - 1), (places.h - 1, 1)]:
+            choose(page, "query", "")
+            hover(page, layer, query, (places.h, places.w))
+            numbers = attention.queries if direction == "to" else attention.keys
+            place = query[0] * places.w + query[1]
+            if (numbers == place).any():
+                assert text_of(page, layer, "query").startswith(
+                    f"row {query[0]}, column {query[1]}"
+                )
+            else:  # class attention: an extra token asks
+                place = numbers.min().item()
+                assert text_of(page, layer, "query") == "extra token 1"
+            compare_line(page, layer, lifted[place] if direction == "to" else lifted[:, place])
+        for extra in range(attention.places.extra):
+            choose(page, "query", extra)
+            place = places.h * places.w + extra
+            assert text_of(page, layer, "query") == f"extra token {extra + 1}"
+            compare_line(page, layer, lifted[place] if direction == "to" else lifted[:, place])
+
+
+def compare_line(page, layer, line):
+    said = re.findall(r": ([\d.]+)", text_of(page, layer, "strongest"))
+    known = line[line > 0].sort(descending=True).values[: len(said)].numpy()
+    assert int(text_of(page, layer, "keys").split()[0]) >= len(known)
+    assert np.abs(np.array(said, dtype=float)[: len(known)] - known).max() <= 0.0005001
+
+
+@in_a_browser
+def test_where_there_is_no_key_there_is_no_logit(odd, open_page):
+    model, pictures, fragment = odd
+    page, layer = alive(open_page, fragment), "1.1 RowAttention"
+    page.click(f"button:has-text('{layer}')")
+    choose(page, "numbers", "false")
+    hover(page, layer, (0, 0), (8, 8))
+    attention = rounded(model, pictures, 0)[layer]
+    logits = (attention.scores + attention.bias)[0, 0, 0, 0]
+    said = re.findall(r": (-?[\d.]+)", text_of(page, layer, "strongest"))
+    assert text_of(page, layer, "keys") == "2 of 64" and len(said) == 2
+    for number, known in zip(said, logits[1:].sort(descending=True).values, strict=True):
+        near(number, known)
+    assert pixel(page, layer, "matrix", 0.1, 0.1)[0] == 255  # hatched on white
+
+
+@in_a_browser
+def test_an_extra_token_chosen_is_not_moved_by_arrow_keys(odd, open_page):
+    page, layer = alive(open_page, odd[2]), "1.1 ClassAttention"
+    page.click(f"button:has-text('{layer}')")
+    choose(page, "query", 1)
+    key = text_of(page, layer, "key")
+    page.locator("canvas[data-of=picture]").focus()
+    page.keyboard.press("ArrowRight")
+    assert text_of(page, layer, "query") == "extra token 2" and text_of(page, layer, "key") != key
+    hover(page, layer, (2, 5), (8, 8))  # then the pointer chooses a key, too
+    assert text_of(page, layer, "key").startswith("2, 5: ")
+    assert text_of(page, layer, "query") == "extra token 2"
+
+
+@in_a_browser
+def test_what_a_layer_does_not_have_is_not_shown(odd, open_page):
+    page = alive(open_page, odd[2])
+    for layer, table in {"1.1 ReducedAttention": 0, "1.1 BlockAttention": 1}.items():
+        page.click(f"button:has-text('{layer}')")
+        assert page.locator("canvas[data-of=table]").count() == table
+        assert page.locator("[data-choice=terms]").count() == table
+        assert ("cut by" in text_of(page, layer, "group")) == table
