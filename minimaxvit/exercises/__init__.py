@@ -10,4 +10,4 @@ from .max_sa import DROP_BRANCH, GRID_LAYER
 from .positions import READ_BIAS, RELATIVE_INDEX
 from .train_it import SCHEDULE, SMOOTHED_LOSS
 from .what_it_attends_to import EFFECTIVE_KEYS, LIFT
-from .whole_network import DROP_RATES, HEAD
+from .whole_network import DROP_PATHS, HEAD

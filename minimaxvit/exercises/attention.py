@@ -1,4 +1,4 @@
-"""Lesson 3: heads of a width, and the attention formula."""
+"""Lesson 3: splitting channels into heads, and the attention formula."""
 
 import torch
 from einops import rearrange
@@ -6,61 +6,64 @@ from einops import rearrange
 from .checking import Exercise
 
 
-def split_heads(x, width):
-    """Deal the channels of (b, t, c) out to heads of `width`: (b, heads, t, d)."""
-    return rearrange(x, "b t (heads d) -> b heads t d", d=width)
+def split_heads(x, head_dim):
+    """Split the channels of (b, t, c) into heads of `head_dim` channels: (b, heads, t, d)."""
+    return rearrange(x, "b t (heads d) -> b heads t d", d=head_dim)
 
 
 def tokens():
     generator = torch.Generator().manual_seed(0)
-    sizes = ((2, 4, 12, 4), (1, 6, 12, 2), (3, 5, 64, 32))  # b, t, c, width
-    return [(torch.randn(b, t, c, generator=generator), width) for b, t, c, width in sizes]
+    sizes = ((2, 4, 12, 4), (1, 6, 12, 2), (3, 5, 64, 32))  # b, t, c, head_dim
+    return [(torch.randn(b, t, c, generator=generator), head_dim) for b, t, c, head_dim in sizes]
 
 
-def so_many_heads(x, width):
-    return rearrange(x, "b t (heads d) -> b heads t d", heads=width)
+def as_a_number_of_heads(x, head_dim):
+    return rearrange(x, "b t (heads d) -> b heads t d", heads=head_dim)
 
 
-def dealt_in_turn(x, width):
-    return rearrange(x, "b t (d heads) -> b heads t d", d=width)
+def interleaved(x, head_dim):
+    return rearrange(x, "b t (d heads) -> b heads t d", d=head_dim)
 
 
-def reshaped(x, width):
+def reshaped(x, head_dim):
     b, t, c = x.shape
-    return x.reshape(b, c // width, t, width)
+    return x.reshape(b, c // head_dim, t, head_dim)
 
 
-def heads_after_tokens(x, width):
-    return rearrange(x, "b t (heads d) -> b t heads d", d=width)
+def heads_after_tokens(x, head_dim):
+    return rearrange(x, "b t (heads d) -> b t heads d", d=head_dim)
 
 
-def width_before_tokens(x, width):
-    return rearrange(x, "b t (heads d) -> b heads d t", d=width)
+def dimension_before_tokens(x, head_dim):
+    return rearrange(x, "b t (heads d) -> b heads d t", d=head_dim)
 
 
 SPLIT_HEADS = Exercise(
     truth=split_heads,
     cases=tokens,
     mistakes=(
-        (so_many_heads, "`width` heads instead of heads of that width: the paper's 32 is a width."),
-        (dealt_in_turn, "a head takes neighbouring channels; yours takes every so many-th."),
+        (
+            as_a_number_of_heads,
+            "you made `head_dim` heads; it is the dimension of each head, like the paper's 32.",
+        ),
+        (interleaved, "your heads interleave: each head should take neighboring channels."),
         (
             reshaped,
-            "a reshape moves nothing, so a head gets bits of several tokens.",
+            "a reshape moves nothing, so each head gets pieces of several tokens.",
         ),
         (heads_after_tokens, "heads come before tokens: b heads t d."),
-        (width_before_tokens, "tokens come before the width: b heads t d."),
+        (dimension_before_tokens, "tokens come before the dimension of a head: b heads t d."),
     ),
     hints=(
-        "first cut the channels in two axes: which head, and where in it; the head varies slowest.",
-        "x.unflatten(2, (-1, width)) is (b, t, heads, d); then two axes change places.",
-        "x.unflatten(2, (-1, width)).transpose(1, 2)",
+        "first split the channels into two axes, head and place in it; the head varies slowest.",
+        "x.unflatten(2, (-1, head_dim)) is (b, t, heads, d); then swap two axes.",
+        "x.unflatten(2, (-1, head_dim)).transpose(1, 2)",
     ),
 )
 
 
 def attend(query, key, value):
-    """Give each query the mean of the values, weighed by how well it agrees with the keys."""
+    """Give each query the mean of the values, weighted by how well it matches their keys."""
     scores = query @ key.mT * query.shape[-1] ** -0.5
     return scores.softmax(-1) @ value
 
@@ -76,7 +79,7 @@ def triples():
 
 
 def scaled_by(factor, axis=-1):
-    """Attention with another scale and, maybe, a softmax along another axis."""
+    """Make attention with another scale, or with a softmax along another axis."""
 
     def attend_so(query, key, value):
         return (query @ key.mT * factor(query)).softmax(axis) @ value
@@ -100,7 +103,7 @@ def keys_ask(query, key, value):
     return (key @ query.mT * root(query)).softmax(-1) @ value
 
 
-def shares_alone(query, key, value):
+def weights_alone(query, key, value):
     return (query @ key.mT * root(query)).softmax(-1)
 
 
@@ -112,28 +115,28 @@ ATTEND = Exercise(
     truth=attend,
     cases=triples,
     mistakes=(
-        (scaled_by(lambda q: 1.0), "without a scale, scores grow with the width: use d ** -0.5."),
-        (scaled_by(lambda q: 1 / q.shape[-1]), "you divided by d; the scale is its square root."),
+        (scaled_by(lambda q: 1.0), "without a scale, scores grow with d: multiply by d ** -0.5."),
+        (scaled_by(lambda q: 1 / q.shape[-1]), "you divided by d; divide by its square root."),
         (scaled_by(lambda q: 1 / root(q)), "you multiplied by the root of d; divide by it."),
         (
             scaled_by(lambda q: (q.shape[1] * q.shape[-1]) ** -0.5),
-            "you scaled by the width of all heads together; it is that of one head.",
+            "you scaled by the channels of all heads together; take those of one head, d.",
         ),
         (
             scaled_by(lambda q: len(q) ** -0.5),
-            "len(query) was the width when query was one row; here it is b: use query.shape[-1].",
+            "len(query) was d when query was one row; here it is b: use query.shape[-1].",
         ),
         (
             scaled_by(lambda q: q.shape[-2] ** -0.5),
-            "you divided by the root of t, the number of tokens; it is d, the width of a head.",
+            "you divided by the root of t, the number of tokens; take d, the head dimension.",
         ),
         (
             scaled_by(lambda q: 32**-0.5),
-            "you took 32 for the width; these heads have others: use query.shape[-1].",
+            "you took 32 for d, but these heads have other dimensions: use query.shape[-1].",
         ),
         (
             scaled_by(root, axis=-2),
-            "softmax runs over the keys, the last axis: each query's shares sum to 1.",
+            "softmax runs over the keys, the last axis: the weights of each query sum to 1.",
         ),
         (
             scaled_by(root, axis=1),
@@ -143,10 +146,16 @@ ATTEND = Exercise(
             scaled_by(root, axis=0),
             "scores are (b, heads, t, t), and axis 0 is the batch; softmax runs over the last.",
         ),
-        (without_softmax, "the softmax is missing: shares must be positive and sum to 1."),
-        (scaled_after, "scale the scores before the softmax, not the shares after it."),
-        (keys_ask, "query and key have changed places: rows belong to queries."),
-        (shares_alone, "these are the shares; the mean of the values is still to be taken."),
+        (
+            without_softmax,
+            "the softmax is missing: attention weights must be positive and sum to 1.",
+        ),
+        (scaled_after, "scale the scores before the softmax, not the weights after it."),
+        (keys_ask, "query and key are swapped: each row belongs to a query."),
+        (
+            weights_alone,
+            "these are the attention weights; now take the weighted mean of the values.",
+        ),
         (by_channels, "you compared channels with channels; compare tokens with tokens."),
     ),
     hints=(

@@ -1,4 +1,4 @@
-"""Lesson 4: which grid group a token is in, and how the groups are pasted back into their map."""
+"""Lesson 4: which grid group a token is in, and how to paste groups back into their map."""
 
 import torch
 from einops import rearrange
@@ -6,11 +6,11 @@ from einops import rearrange
 from ..partition import block_reverse, grid_partition, grid_reverse
 from .checking import Exercise
 
-SIZES = ((4, 8, 2), (6, 6, 2), (8, 32, 4))  # h, w, grid; the last lets a swapped side run
+SIZES = ((4, 8, 2), (6, 6, 2), (8, 32, 4))  # h, w, grid; swapped sides fit the last
 
 
 def cases():
-    """Cut random maps of every size, so that an answer is called as answer(groups, grid, h, w)."""
+    """Partition random maps of every size; an answer is called as answer(groups, grid, h, w)."""
     generator = torch.Generator().manual_seed(0)
     maps = [(torch.randn(2, h, w, 3, generator=generator), grid) for h, w, grid in SIZES]
     return [(grid_partition(x, grid), grid, *x.shape[1:3]) for x, grid in maps]
@@ -21,7 +21,7 @@ def as_reshape(groups, grid, h, w):
 
 
 def paste_by(pattern):
-    """Paste with the right sides but by another pattern."""
+    """Paste with the right sizes, but with another pattern."""
 
     def paste(groups, grid, h, w):
         return rearrange(groups, pattern, g1=grid, g2=grid, n1=h // grid, n2=w // grid)
@@ -53,32 +53,32 @@ PASTE_GRID = Exercise(
     truth=grid_reverse,
     cases=cases,
     mistakes=(
-        (block_reverse, "you pasted each group as neighbours: that is the block's way back."),
-        (as_reshape, "a reshape moves nothing: the groups now lie one after another in the map."),
-        (cut_again, "you cut once more: that is the partition's own line, not its way back."),
-        (token_columns, "you read the tokens of a group column by column; they come row by row."),
-        (group_columns, "you read the groups column by column; they come row by row."),
+        (block_reverse, "you pasted each group as neighbors: that is `block_reverse`."),
+        (as_reshape, "a reshape moves nothing: the groups now follow one another in the map."),
+        (cut_again, "you partitioned again: that is the line of the partition, not its inverse."),
+        (token_columns, "you placed the tokens of a group column by column; they come row by row."),
+        (group_columns, "you placed the groups column by column; they come row by row."),
         (
             all_columns,
-            "you read groups, and the tokens in them, column by column; both come row by row.",
+            "you placed groups and the tokens in them column by column; both come row by row.",
         ),
-        (rows_for_columns, "rows and columns have changed places: (g1 n1) are the map's rows."),
+        (rows_for_columns, "rows and columns are swapped: (g1 n1) are the rows of the map."),
         (
             side_for_stride,
-            "side and stride are swapped: g1 and g2 are `grid`, and n1 and n2 are what is left.",
+            "the sizes are swapped: g1 and g2 are `grid`, and n1 and n2 are what is left.",
         ),
-        (height_alone, "it works on square maps only: n1 comes from h, and n2 from w."),
+        (height_alone, "it only works on square maps: n1 comes from h, and n2 from w."),
     ),
     hints=(
-        "turn the grid's line around: what stood right of the arrow now stands left of it.",
+        "reverse the line of grid_partition: what was right of the arrow is now left of it.",
         "the left side is b (n1 n2) (g1 g2) c; on the right, the map's rows are (g1 n1).",
-        "(n1 n2) can be split in many ways, so say how: n1 = h // grid, and n2 = w // grid.",
+        "(n1 n2) can be split in many ways, so give the sizes: n1=h // grid, n2=w // grid.",
     ),
 )
 
 
 def group_of(row, column, h, w, grid):
-    """Say which grid group the tokens at these rows and columns are in, counted row by row."""
+    """Find the grid group of the tokens at these rows and columns, numbered row by row."""
     down, right = h // grid, w // grid
     return row % down * right + column % right
 
@@ -134,18 +134,18 @@ GROUP_OF = Exercise(
     truth=group_of,
     cases=places,
     mistakes=(
-        (block_of, "that is the window a token is in: the block partition."),
+        (block_of, "that is the window a token is in: you used the block partition."),
         (cell_of, "that is the cell a token is in; its group is its place *within* the cell."),
-        (by_the_side, "a cell is h // grid by w // grid tokens; you took `grid` for its side."),
-        (rows_step_wrong, "it works on square maps only: a row of groups has w // grid of them."),
-        (rows_of_cells, "a row of groups has w // grid of them, not `grid`."),
-        (group_by_columns, "you number the groups column by column; they come row by row."),
-        (slow_columns, "the column is your slow digit; groups come row by row, so the row is."),
-        (sides_swapped, "rows and columns have changed places: cells are h // grid tokens high."),
+        (by_the_side, "a cell has h // grid by w // grid tokens; you took `grid` for its side."),
+        (rows_step_wrong, "it only works on square maps: there are w // grid groups in a row."),
+        (rows_of_cells, "there are w // grid groups in a row, not `grid`."),
+        (group_by_columns, "you numbered the groups column by column; number them row by row."),
+        (slow_columns, "the column is your slow digit, but groups are numbered row by row."),
+        (sides_swapped, "rows and columns are swapped: cells are h // grid tokens high."),
     ),
     hints=(
-        "tokens at the same place of every cell share a group: which place is a token at?",
-        "cells are h // grid high and w // grid wide, and % gives the place within one.",
+        "tokens at the same place in their cells share a group: where in its cell is a token?",
+        "cells are h // grid high and w // grid wide, and % gives the place within a cell.",
         "row % (h // grid) * (w // grid) + column % (w // grid)",
     ),
 )

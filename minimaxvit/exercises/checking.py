@@ -1,7 +1,7 @@
-"""Say of an answer whether it is right, and if it is not, name the mistake.
+"""Check whether an answer to an exercise is right, and if it is not, name the mistake.
 
-A mistake is known by what it does: the exercise keeps a function that makes it, and an answer that
-behaves like that function in every case is told what that function did.
+A mistake is recognized by its results: the exercise keeps a function that makes the mistake, and an
+answer that returns the same as that function in every case has made the same mistake.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,13 @@ import torch
 
 @dataclass(frozen=True)
 class Exercise:
-    """What an answer is held against, so that a new exercise is a few functions and no code.
+    """What an answer is compared with, so that a new exercise takes only a few functions.
 
-    `truth` takes the arguments that the answer takes; `cases()` lists tuples of such arguments, of
-    several sizes and random values, new tensors at each call; `mistakes` are pairs of a function
-    that makes the mistake and a sentence that names it; `hints` go from a nudge to nearly the line.
-    `demands` are pairs of a test and a sentence, on what right numbers must be besides right: the
-    test takes one result, and where it fails the sentence is said.
+    `truth` is the correct answer; `cases()` lists tuples of arguments to call it with, of several
+    sizes and with random values, in new tensors at each call; `mistakes` are pairs of a function
+    that makes a mistake and a sentence that names it; `hints` range from a nudge to almost the
+    whole solution. `demands` are pairs of a test and a sentence, for what must hold besides correct
+    values: the test takes one result, and the sentence is printed if the test fails.
     """
 
     truth: Callable
@@ -30,28 +30,29 @@ class Exercise:
 
 
 def check(exercise, answer):
-    """Print whether `answer`, a function, is right, or what is wrong. Never raises for it."""
+    """Print whether `answer`, a function, is right, or what is wrong with it. Never raises."""
     print(verdict(exercise, answer))
 
 
 def hint(exercise, level=1):
-    """Print a hint; each level, from 1, gives more away. ValueError for a level not there."""
+    """Print a hint; levels start at 1, and each gives more away. ValueError for others."""
     if not 1 <= level <= len(exercise.hints):
         raise ValueError(f"there are hints 1 to {len(exercise.hints)}, got {level}")
     print(f"Hint {level} of {len(exercise.hints)}: {exercise.hints[level - 1]}")
 
 
 def verdict(exercise, answer):
-    """Judge an answer in one or two lines of text. A stub, which returns ..., is not attempted."""
+    """Evaluate an answer in a line or two. A stub, which returns ..., counts as not attempted."""
     given, expected = _run(answer, exercise), _run(exercise.truth, exercise)
     if all(result is ... for result in given):
         return "Not attempted yet: replace the ... and run this cell again."
     if _agree(given, expected):
         for met, sentence in exercise.demands:
             if not all(map(met, given)):
-                return f"Not yet: right numbers, but {sentence}"
+                return f"Not yet: the values are right, but {sentence}"
         return f"Right, in all {len(expected)} cases."
-    works = any(isinstance(result, torch.Tensor) for result in given)  # else its error says more
+    # If nothing works, the error message of the answer itself says more.
+    works = any(isinstance(result, torch.Tensor) for result in given)
     for mistake, sentence in exercise.mistakes:
         if works and _agree(given, _run(mistake, exercise)):
             return f"Not yet: {sentence}"
@@ -64,7 +65,7 @@ def _run(function, exercise):
     for arguments in exercise.cases():
         try:
             results.append(function(*arguments))
-        except Exception as error:  # an answer may fail in any way, and that is a result too
+        except Exception as error:  # an answer may fail in any way, which is also a result
             results.append(error)
     return results
 

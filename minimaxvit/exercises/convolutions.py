@@ -1,20 +1,20 @@
-"""Lesson 2: squeeze-excitation, the padding of a strided convolution, and MBConv's parameters."""
+"""Lesson 2: squeeze-excitation, the padding of a strided convolution, and MBConv's weights."""
 
 import torch
 import torch.nn.functional as F
 
-from ..mbconv import gelu
+from ..layers import gelu
 from .checking import Exercise
 
 
 def squeeze_excite(x, squeeze, excite):
-    """Weigh the channels of (b, c, h, w) by what the whole map holds; `squeeze` is (s, c)."""
+    """Weight the channels of (b, c, h, w) by what the whole map holds; `squeeze` is (s, c)."""
     pooled = x.mean((2, 3))  # (b, c)
     weights = torch.sigmoid(F.silu(pooled @ squeeze.T) @ excite.T)  # (b, c)
     return x * weights[:, :, None, None]
 
 
-def weighed_maps():
+def maps_and_matrices():
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape):
@@ -68,31 +68,31 @@ def weights_alone(x, squeeze, excite):
 
 SQUEEZE_EXCITE = Exercise(
     truth=squeeze_excite,
-    cases=weighed_maps,
+    cases=maps_and_matrices,
     mistakes=(
-        (with_activation(F.relu), "MaxViT squeezes with SiLU, not ReLU."),
-        (with_activation(F.gelu), "MaxViT squeezes with SiLU here, though GELU stands elsewhere."),
-        (with_activation(gelu), "MaxViT squeezes with SiLU here, though GELU stands elsewhere."),
-        (with_activation(lambda y: y), "there is no SiLU between squeeze and excite."),
-        (without_sigmoid, "the sigmoid is missing: weights must lie between 0 and 1."),
-        (with_softmax, "a softmax makes channels compete; each has a sigmoid of its own."),
-        (summed, "squeeze by the mean over the map, not by the sum."),
-        (largest_value, "squeeze by the mean over the map, not by its largest value."),
-        (pooled_over_the_batch, "you pooled over the batch too: a picture must not see others."),
+        (with_activation(F.relu), "the activation between squeeze and excite is SiLU, not ReLU."),
+        (with_activation(F.gelu), "the activation between squeeze and excite is SiLU, not GELU."),
+        (with_activation(gelu), "the activation between squeeze and excite is SiLU, not GELU."),
+        (with_activation(lambda y: y), "the SiLU between squeeze and excite is missing."),
+        (without_sigmoid, "the sigmoid is missing: weights must be between 0 and 1."),
+        (with_softmax, "a softmax makes channels compete; here each has a sigmoid of its own."),
+        (summed, "squeeze with the mean over the map, not with the sum."),
+        (largest_value, "squeeze with the mean over the map, not with its maximum."),
+        (pooled_over_the_batch, "you pooled over the batch, too: an image must not see others."),
         (place_by_place, "you forgot to pool: the weights come from the mean over the whole map."),
-        (added, "you added the input once more: squeeze-excitation multiplies, nothing else."),
-        (weights_alone, "these are the weights; multiply the map by them."),
+        (added, "you also added the input: squeeze-excitation only multiplies."),
+        (weights_alone, "these are the weights; you still have to multiply the map by them."),
     ),
     hints=(
         "pool, squeeze, SiLU, excite, sigmoid, multiply.",
-        "x.mean((2, 3)) is (b, c); a matrix (s, c) is applied to it by @ squeeze.T.",
-        "weights[:, :, None, None] stretches (b, c) over the map.",
+        "x.mean((2, 3)) is (b, c); to apply a matrix (s, c) to it, write @ squeeze.T.",
+        "weights[:, :, None, None] makes (b, c) broadcast over the map.",
     ),
 )
 
 
 def strided(x, weight):
-    """A 3x3 convolution of stride 2 under TensorFlow's 'SAME': an even side is padded after."""
+    """Convolve at stride 2 with TensorFlow's 'SAME': an even side gets its zero after the end."""
     h, w = x.shape[2:]
     return F.conv2d(F.pad(x, (w % 2, 1, h % 2, 1)), weight, stride=2)
 
@@ -122,87 +122,87 @@ STRIDED = Exercise(
     truth=strided,
     cases=even_and_odd,
     mistakes=(
-        (padded_by(1, 1, 1, 1), "the zero of an even side belongs after its end, never before it."),
+        (padded_by(1, 1, 1, 1), "an even side gets its only zero after its end, and none before."),
         (padded_by(1, 0, 1, 0), "you padded before the map; 'SAME' puts the one zero after it."),
-        (padded_by(0, 1, 0, 1), "right for even sides; an odd side needs a zero on both."),
-        (padded_by(0, 0, 0, 0), "without padding the last row and column are lost."),
-        (rows_for_columns, "F.pad names the last axis first: columns, then rows."),
+        (padded_by(0, 1, 0, 1), "right for even sides, but an odd side needs a zero at both ends."),
+        (padded_by(0, 0, 0, 0), "without padding, the last row and column are lost."),
+        (rows_for_columns, "F.pad takes the last axis first: columns, then rows."),
     ),
     hints=(
-        "an even side needs one zero, after its end; an odd side one on both.",
-        "F.pad(x, (left, right, top, bottom)); left is 1 where the width is odd, else 0.",
+        "an even side needs one zero, after its end; an odd side needs one at both ends.",
+        "F.pad(x, (left, right, top, bottom)): left is 1 if w is odd, and 0 otherwise.",
         "F.conv2d(F.pad(x, (w % 2, 1, h % 2, 1)), weight, stride=2)",
     ),
 )
 
 
-def mbconv_weights(c, width, expansion):
-    """Numbers in the four convolutions of MBConv, without biases, norms or shortcut."""
-    inner = expansion * width
-    return torch.tensor(c * inner + 9 * inner + 2 * inner * (width // 4) + inner * width)
+def mbconv_weights(in_dim, dim, expansion):
+    """Count the weights of MBConv's branch, without biases, norms or shortcut."""
+    inner = expansion * dim
+    return torch.tensor(in_dim * inner + 9 * inner + 2 * inner * (dim // 4) + inner * dim)
 
 
-def widths():
+def dims():
     return [(64, 64, 4), (64, 128, 4), (96, 192, 2)]
 
 
-def expanded_from_the_input(c, width, expansion):
-    inner = expansion * c
-    return torch.tensor(c * inner + 9 * inner + 2 * inner * (width // 4) + inner * width)
+def expanded_from_the_input(in_dim, dim, expansion):
+    inner = expansion * in_dim
+    return torch.tensor(in_dim * inner + 9 * inner + 2 * inner * (dim // 4) + inner * dim)
 
 
-def dense(c, width, expansion):
-    inner = expansion * width
-    return mbconv_weights(c, width, expansion) + 9 * inner * inner - 9 * inner
+def dense(in_dim, dim, expansion):
+    inner = expansion * dim
+    return mbconv_weights(in_dim, dim, expansion) + 9 * inner * inner - 9 * inner
 
 
-def quarter_of_the_inner_width(c, width, expansion):
-    inner = expansion * width
-    return torch.tensor(c * inner + 9 * inner + 2 * inner * (inner // 4) + inner * width)
+def quarter_of_the_inner_width(in_dim, dim, expansion):
+    inner = expansion * dim
+    return torch.tensor(in_dim * inner + 9 * inner + 2 * inner * (inner // 4) + inner * dim)
 
 
-def without_excite(c, width, expansion):
-    return mbconv_weights(c, width, expansion) - expansion * width * (width // 4)
+def without_excite(in_dim, dim, expansion):
+    return mbconv_weights(in_dim, dim, expansion) - expansion * dim * (dim // 4)
 
 
-def without_squeeze_excitation(c, width, expansion):
-    return mbconv_weights(c, width, expansion) - 2 * expansion * width * (width // 4)
+def without_squeeze_excitation(in_dim, dim, expansion):
+    return mbconv_weights(in_dim, dim, expansion) - 2 * expansion * dim * (dim // 4)
 
 
-def one_tap(c, width, expansion):
-    return mbconv_weights(c, width, expansion) - 8 * expansion * width
+def one_tap(in_dim, dim, expansion):
+    return mbconv_weights(in_dim, dim, expansion) - 8 * expansion * dim
 
 
-def with_shortcut(c, width, expansion):
-    return mbconv_weights(c, width, expansion) + (c * width if c != width else 0)
+def with_shortcut(in_dim, dim, expansion):
+    return mbconv_weights(in_dim, dim, expansion) + (in_dim * dim if in_dim != dim else 0)
 
 
-def with_biases(c, width, expansion):
-    return mbconv_weights(c, width, expansion) + width // 4 + expansion * width + width
+def with_biases(in_dim, dim, expansion):
+    return mbconv_weights(in_dim, dim, expansion) + dim // 4 + expansion * dim + dim
 
 
-def quarter_of_the_input(c, width, expansion):
-    inner = expansion * width
-    return torch.tensor(c * inner + 9 * inner + 2 * inner * (c // 4) + inner * width)
+def quarter_of_the_input(in_dim, dim, expansion):
+    inner = expansion * dim
+    return torch.tensor(in_dim * inner + 9 * inner + 2 * inner * (in_dim // 4) + inner * dim)
 
 
 MBCONV_WEIGHTS = Exercise(
     truth=mbconv_weights,
-    cases=widths,
+    cases=dims,
     mistakes=(
-        (expanded_from_the_input, "inside are expansion times the *output's* channels, `width`."),
-        (dense, "the 3x3 convolution is depthwise: a kernel of 9 for each channel, no more."),
-        (quarter_of_the_inner_width, "squeeze to a quarter of `width`, not of the wider inside."),
-        (without_excite, "squeeze-excitation has two matrices: down to few, and back up."),
-        (without_squeeze_excitation, "squeeze-excitation is missing: two matrices more."),
-        (one_tap, "a depthwise kernel has 3 x 3 weights a channel."),
-        (with_shortcut, "leave out the shortcut's convolution: only the branch is asked for."),
-        (with_biases, "leave out the biases: of squeeze, excite and shrink."),
-        (quarter_of_the_input, "squeeze to a quarter of the *output's* channels, not of `c`."),
+        (expanded_from_the_input, "the inside has expansion times the *output* channels, `dim`."),
+        (dense, "the 3x3 convolution is depthwise: only one kernel of 9 weights per channel."),
+        (quarter_of_the_inner_width, "squeeze to a quarter of `dim`, not of the inner channels."),
+        (without_excite, "squeeze-excitation has two matrices: squeeze and excite."),
+        (without_squeeze_excitation, "squeeze-excitation is missing: it adds two matrices."),
+        (one_tap, "a depthwise kernel has 3 x 3 weights per channel."),
+        (with_shortcut, "leave out the convolution of the shortcut: only the branch counts."),
+        (with_biases, "leave out the biases of squeeze, excite and shrink."),
+        (quarter_of_the_input, "squeeze to a quarter of the *output* channels, not of `in_dim`."),
     ),
     hints=(
         "go through it in order: expand, depthwise, squeeze, excite, shrink.",
-        "inner = expansion * width channels inside: expand has c * inner, depthwise 9 * inner.",
-        "c * inner + 9 * inner + 2 * inner * (width // 4) + inner * width",
+        "with inner = expansion * dim, expand has in_dim * inner weights, depthwise 9 * inner.",
+        "in_dim * inner + 9 * inner + 2 * inner * (dim // 4) + inner * dim",
     ),
 )

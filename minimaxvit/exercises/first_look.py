@@ -1,14 +1,14 @@
-"""Lesson 1: what attention in windows costs, and how fine each stage's map is."""
+"""Lesson 1: the cost of attention in windows, and the size of each stage's map."""
 
 import torch
 
 from .checking import Exercise
 
-INTEGERS = ((lambda counts: not counts.is_floating_point(), "counts must be integers, no floats."),)
+INTEGERS = ((lambda counts: not counts.is_floating_point(), "return integers, not floats."),)
 
 
 def window_cost(h, w, c, window):
-    """Multiply-adds of attention in windows: four linear layers, and two products of pairs."""
+    """Count the multiply-adds of attention in windows: linear layers, and products of pairs."""
     tokens, t = h * w, window * window
     return torch.tensor(4 * tokens * c * c + 2 * tokens * t * c)
 
@@ -61,28 +61,31 @@ WINDOW_COST = Exercise(
     truth=window_cost,
     cases=maps,
     mistakes=(
-        (everyone_meets, "every token meets the whole map: in a window it meets window * window."),
-        (products_alone, "the four linear layers are missing: c * c each."),
-        (projections_alone, "the pairs are missing: comparing, and summing over the group."),
-        (one_product, "each pair costs two products: one to compare, and one for the sum."),
+        (
+            everyone_meets,
+            "a token meets only the window * window tokens of its window, not the whole map.",
+        ),
+        (products_alone, "the four linear layers are missing: they cost c * c each."),
+        (projections_alone, "the pairs are missing: the comparisons and the weighted sum."),
+        (one_product, "each pair costs two products: one for the comparison and one for the sum."),
         (three_projections, "there are four linear layers from c to c, not three."),
         (side_for_tokens, "a window holds window * window tokens, not `window`."),
-        (counted_twice, "a multiply-add counts once here, not as two operations."),
-        (with_feed_forward, "you counted the two wider layers too: here, only four, c * c each."),
-        (one_token, "this is the cost of one token; the map has h * w of them."),
-        (one_window, "this is the cost of one window; together they hold h * w tokens."),
+        (counted_twice, "a multiply-add counts as one here, not as two operations."),
+        (with_feed_forward, "you counted the two wider layers, too; only four count, c * c each."),
+        (one_token, "this is the cost of one token, but the map has h * w of them."),
+        (one_window, "this is the cost of one window, but all windows together hold h * w tokens."),
     ),
     demands=INTEGERS,
     hints=(
-        "count for one token first; then multiply by the number of tokens, h * w.",
-        "a token goes through four layers, c * c each, and meets window * window tokens twice.",
+        "count for one token first, then multiply by the number of tokens, h * w.",
+        "each token costs c * c in each of four layers, and c twice per token of its window.",
         "h * w * (4 * c * c + 2 * window * window * c)",
     ),
 )
 
 
 def stage_sides(side, stages):
-    """The sides of the maps of the stages, coarser by half each time, rounded up."""
+    """List the sides of the stages' maps: each is half of the one before, rounded up."""
     sides = []
     side = -(-side // 2)  # the stem
     for _ in range(stages):
@@ -91,7 +94,7 @@ def stage_sides(side, stages):
     return torch.tensor(sides)
 
 
-def pictures():
+def images():
     return [(224, 4), (32, 2), (445, 4), (61, 3)]
 
 
@@ -121,14 +124,14 @@ def coarsest_first(side, stages):
 
 STAGE_SIDES = Exercise(
     truth=stage_sides,
-    cases=pictures,
+    cases=images,
     mistakes=(
-        (without_stem, "the stem halves the picture before the first stage does."),
-        (rounded_down, "an odd side rounds up: nothing of the picture is dropped."),
-        (rounded_at_the_end, "halve and round up at every step; rounding once at the end differs."),
-        (stem_included, "list the stages alone, without the stem's map."),
-        (quarters, "a stage halves each side; a quarter is left of the *tokens*."),
-        (coarsest_first, "the finest map comes first."),
+        (without_stem, "the stem halves the image before the first stage does."),
+        (rounded_down, "round an odd side up: no part of the image is dropped."),
+        (rounded_at_the_end, "round up after every halving, not only once at the end."),
+        (stem_included, "list only the stages, without the stem's map."),
+        (quarters, "a stage halves each side; it is the number of *tokens* that is quartered."),
+        (coarsest_first, "the order is reversed: the finest map comes first."),
     ),
     demands=INTEGERS,
     hints=(

@@ -6,7 +6,7 @@ from .checking import Exercise
 
 
 def receptive_field(kernels, strides):
-    """Give the side of the field of one token in pixels, and the pixels between two tokens."""
+    """Return the side of a token's field in pixels, and how many pixels tokens are apart."""
     side, apart = 1, 1
     for kernel, stride in zip(kernels, strides, strict=True):
         side += (kernel - 1) * apart
@@ -16,7 +16,7 @@ def receptive_field(kernels, strides):
 
 def stacks():
     return [
-        ((3, 3, 2, 3), (1, 1, 2, 1)),  # compact to the end of stage 1
+        ((3, 3, 2, 3), (1, 1, 2, 1)),  # a pool between convolutions
         ((3, 3), (2, 1)),
         ((7, 3, 3, 2, 3), (2, 2, 1, 2, 1)),
         ((3, 3, 3, 5), (1, 1, 1, 1)),
@@ -32,7 +32,7 @@ def grown(kernels, strides, grow, side=1, stride_first=False):
     return torch.tensor([side, apart])
 
 
-def never_apart(kernels, strides):
+def without_strides(kernels, strides):
     return grown(kernels, strides, lambda side, kernel, apart: side + kernel - 1)
 
 
@@ -46,7 +46,7 @@ def own_stride_first(kernels, strides):
     )
 
 
-def from_nothing(kernels, strides):
+def from_zero(kernels, strides):
     return grown(kernels, strides, lambda side, kernel, apart: side + (kernel - 1) * apart, side=0)
 
 
@@ -73,87 +73,103 @@ RECEPTIVE_FIELD = Exercise(
     truth=receptive_field,
     cases=stacks,
     mistakes=(
-        (never_apart, "after a stride neighbours stand farther apart: kernel - 1 steps of *that*."),
-        (whole_kernels, "you added whole kernels; of three taps one is there already: kernel - 1."),
+        (
+            without_strides,
+            "after a stride, neighbors are farther apart: add kernel - 1 of *those* steps.",
+        ),
+        (whole_kernels, "you added whole kernels, but one tap is there already: add kernel - 1."),
         (own_stride_first, "a layer's own stride counts only for the layers after it."),
-        (from_nothing, "before any layer, a token sees one pixel: itself."),
-        (multiplied, "kernels overlap, so sides add up; they do not multiply."),
+        (from_zero, "before any layer, the field of a token is one pixel: the token itself."),
+        (multiplied, "kernels overlap, so sides add up instead of multiplying."),
         (
             backwards_in_order,
-            "(side - 1) * stride + kernel goes from the token back to the pixels: last layer "
-            "first.",
+            "(side - 1) * stride + kernel goes from the token back to the pixels, so it needs the "
+            "last layer first.",
         ),
-        (strides_added, "strides multiply: 2 after 2 leaves every fourth pixel."),
+        (strides_added, "strides multiply: 2 after 2 keeps every fourth pixel."),
     ),
     hints=(
-        "keep two numbers: the side so far, and how many pixels neighbours are apart by now.",
-        "a kernel of k reaches k - 1 neighbours farther: side grows by (k - 1) * apart.",
-        "then, and only then, apart grows: apart = apart * stride.",
+        "keep two numbers: the side so far, and how many pixels neighbors are apart so far.",
+        "a kernel of k reaches k - 1 neighbors farther: the side grows by (k - 1) * apart.",
+        "only after that does `apart` grow: apart = apart * stride.",
     ),
-    demands=((lambda found: not found.is_floating_point(), "counts must be integers, no floats."),),
+    demands=(
+        (lambda found: not found.is_floating_point(), "counts must be integers, not floats."),
+    ),
 )
 
 
-def smallest_set(field, share):
-    """Count the pixels of the smallest set, of any shape, that holds a share of the field."""
+def smallest_set(field, fraction):
+    """Count the pixels of the smallest set, of any shape, that holds this fraction of the field."""
     mass = field.flatten().sort(descending=True).values.cumsum(0)
-    return (mass < share * field.sum()).sum() + 1
+    return (mass < fraction * field.sum()).sum() + 1
 
 
 def fields():
     generator = torch.Generator().manual_seed(0)
-    sizes = ((8, 8, 0.5, 1), (6, 12, 0.9, 40), (20, 9, 0.2, 0.1))  # h, w, share, scale
+    sizes = ((8, 8, 0.5, 1), (6, 12, 0.9, 40), (20, 9, 0.2, 0.1))  # h, w, fraction, scale
     return [
-        (scale * torch.rand(h, w, generator=generator, dtype=torch.float64) ** 4, share)
-        for h, w, share, scale in sizes
+        (scale * torch.rand(h, w, generator=generator, dtype=torch.float64) ** 4, fraction)
+        for h, w, fraction, scale in sizes
     ]
 
 
-def smallest_first(field, share):
-    return (field.flatten().sort().values.cumsum(0) < share * field.sum()).sum() + 1
+def smallest_first(field, fraction):
+    return (field.flatten().sort().values.cumsum(0) < fraction * field.sum()).sum() + 1
 
 
-def as_they_come(field, share):
-    return (field.flatten().cumsum(0) < share * field.sum()).sum() + 1
+def as_they_come(field, fraction):
+    return (field.flatten().cumsum(0) < fraction * field.sum()).sum() + 1
 
 
-def one_short(field, share):
-    return smallest_set(field, share) - 1
+def one_short(field, fraction):
+    return smallest_set(field, fraction) - 1
 
 
-def of_any_sum(field, share):
-    return (field.flatten().sort(descending=True).values.cumsum(0) < share).sum() + 1
+def of_any_sum(field, fraction):
+    return (field.flatten().sort(descending=True).values.cumsum(0) < fraction).sum() + 1
 
 
-def bright_ones(field, share):
-    return (field > share * field.max()).sum()
+def above_threshold(field, fraction):
+    return (field > fraction * field.max()).sum()
 
 
-def share_of_pixels(field, share):
-    return torch.tensor(round(share * field.numel()))
+def fraction_of_pixels(field, fraction):
+    return torch.tensor(round(fraction * field.numel()))
 
 
-def row_by_row(field, share):
+def row_by_row(field, fraction):
     mass = field.sort(descending=True).values.cumsum(1)
-    return (mass < share * field.sum(1, keepdim=True)).sum() + len(field)
+    return (mass < fraction * field.sum(1, keepdim=True)).sum() + len(field)
 
 
 SMALLEST_SET = Exercise(
     truth=smallest_set,
     cases=fields,
     mistakes=(
-        (smallest_first, "you began with the smallest pixels; the largest fill the share soonest."),
-        (as_they_come, "you took the pixels as they come: sort them, the largest first."),
-        (one_short, "you stop one pixel before the share is reached."),
-        (of_any_sum, "the field need not sum to 1: take the share of its sum."),
-        (bright_ones, "you counted pixels above a share of the *largest*; sum up mass instead."),
-        (share_of_pixels, "that is a share of the pixels, whatever they hold."),
-        (row_by_row, "you did it for each row by itself: flatten the field first."),
+        (
+            smallest_first,
+            "you began with the smallest values: the largest reach the fraction first.",
+        ),
+        (
+            as_they_come,
+            "you took the pixels in their order on the map: sort them first, the largest in front.",
+        ),
+        (one_short, "you stop one pixel before the fraction is reached."),
+        (of_any_sum, "the field need not sum to 1: compare with the fraction of its sum."),
+        (
+            above_threshold,
+            "you counted the pixels above a fraction of the *largest*: add up values instead.",
+        ),
+        (fraction_of_pixels, "that is a fraction of the number of pixels, whatever they hold."),
+        (row_by_row, "you did it for each row separately: flatten the field first."),
     ),
     hints=(
-        "which pixels would you take first, to need as few as possible?",
-        "sort the flat field, largest first; cumsum says what the first 1, 2, 3, ... hold.",
-        "count those sums below share * field.sum(); one more pixel reaches it.",
+        "which pixels would you take first, if you want to need as few as possible?",
+        "sort the flat field, the largest first; cumsum says what the first 1, 2, 3, ... hold.",
+        "count the sums that are below fraction * field.sum(); one more pixel reaches it.",
     ),
-    demands=((lambda found: not found.is_floating_point(), "counts must be integers, no floats."),),
+    demands=(
+        (lambda found: not found.is_floating_point(), "counts must be integers, not floats."),
+    ),
 )

@@ -1,6 +1,6 @@
-"""Lesson 7's search: a network with eight bugs of public ports planted in it, and who is suspected.
+"""Lesson 7's bug hunt: a network with eight bugs of public versions planted in it, and suspects.
 
-Spoilers! Whoever wants to find the bugs should read no further: `PLANTED` lists them.
+Spoilers! If you want to find the bugs yourself, read no further: `PLANTED` lists them.
 """
 
 from functools import partial
@@ -8,88 +8,94 @@ from functools import partial
 import torch.nn.functional as F
 from torch import nn
 
-from ..block import MAX_SA, MAXVIT, GridAttention
-from ..mbconv import Conv3x3, StochasticDepth
+from ..block import MAX_SA, MAXVIT_PARTS, GridAttention
+from ..layers import Conv3x3, StochasticDepth
 from ..network import MaxViT, MaxViTConfig
 from ..partition import block_partition, block_reverse
 from ..position import RelativePositionBias
 
-# Pictures of 64 x 64 give its stages maps of 16 x 16 and 8 x 8, on which block and grid differ.
+# Images of 64 x 64 give its stages maps of 16 x 16 and 8 x 8, on which block and grid differ.
 PLANTED_CONFIG = MaxViTConfig(
-    (1, 2), (64, 128), 32, window=4, parts=2 * (MAXVIT,), drop_rate=0.3, num_classes=10
+    dims=(64, 128),
+    depths=(1, 2),
+    stem_dim=32,
+    window=4,
+    parts=2 * (MAXVIT_PARTS,),
+    drop_path=0.3,
+    num_classes=10,
+    image_size=64,
 )
-
-# Key: what the bug is, and how to tell whether it is there. Not all of them are.
+# For each name: what the bug is, and how to tell whether it is there. Some are not.
 SUSPECTS = {
     "drop_windows": (
-        "stochastic depth tosses a coin for each window, not for each picture",
+        "stochastic depth drops windows, not images",
         "put an attention layer's `drop` (of the last block, say) into training mode and give it "
-        "ones of shape (64, 16, 16, 1): is each picture all kept or all dropped?",
+        "ones of shape (64, 16, 16, 1): is each image either kept whole or dropped whole?",
     ),
     "expansion": (
-        "MBConv does not widen inside",
+        "MBConv does not expand its channels",
         "look at the shape of a weight of `expand`, or count the parameters of an MBConv.",
     ),
     "gathered": (
         "the relative position bias is read once, when the network is built, and never learns",
-        "after loss.backward(), which parameters have no gradient?",
+        "which parameters have no gradient after loss.backward()?",
     ),
     "gelu": (
         "the feed-forward layers use the exact GELU, not the tanh form",
-        "copy the weights of a feed_forward into a FeedForward of the package and compare, in "
-        "float64: the two forms differ by less than 0.001.",
+        "copy the weights of a feed_forward into a FeedForward of the package and compare the two "
+        "in float64: the two forms of GELU differ by less than 0.001.",
     ),
     "grid": (
-        "grid attention attends within windows of neighbours",
-        "which input tokens have a gradient when one output token of a GridAttention is asked?",
+        "grid attention attends within windows of neighbors",
+        "which input tokens have a gradient when you differentiate one output token of a "
+        "GridAttention?",
     ),
     "head_tanh": (
         "the tanh in the head of the network is missing",
-        "write the head in plain steps, from its own layers, and compare them in float64; make the "
-        "map large, for tanh leaves small numbers almost as they are.",
+        "write the head in plain steps with its own layers, and compare the two in float64; use a "
+        "map of large numbers, because tanh hardly changes small ones.",
     ),
     "heads": (
-        "32 heads, instead of heads of width 32",
-        "how many heads has a bias table, (heads, 2p-1, 2p-1)? How many should it have?",
+        "attention has 32 heads, instead of heads of dimension 32",
+        "how many heads does a bias table, (heads, 2p-1, 2p-1), have? How many should it have?",
     ),
     "height": (
         "the number of windows across is computed from the height",
-        "give the network a picture that is not square.",
+        "give the network an image that is not square.",
     ),
     "mirrored": (
         "the bias is read at query minus key, not at key minus query",
         "where bias is the `bias` part of an attention, compare bias() with "
         "bias.table.flatten(1)[:, relative_position_index(4)], and with that in which the last two "
-        "axes are swapped (.mT). Use a new network, not a randomised one: a bias that was read "
+        "axes are swapped (.mT). Use a new network, not a randomized one: a bias that was read "
         "once no longer follows its table.",
     ),
     "momentum": (
-        "batch norm's running averages take 99 % of every new batch, not 1 %",
+        "the running averages of batch norm take 99% of each new batch, not 1%",
         "reset a batch norm's running averages, feed it fives in training mode, and see how far "
         "running_mean moves from 0.",
     ),
     "padding": (
-        "convolutions of stride 2 put a zero on each side, not one after the end",
+        "convolutions of stride 2 pad with zeros at both ends, not only after the end",
         "copy the weights of the stem into a new Stem (minimaxvit.network), and compare the two in "
-        "float64 and evaluation mode.",
+        "float64 and in evaluation mode.",
     ),
     "scale": (
-        "scores are scaled by the width of the model, not by that of a head",
-        "build a RelativeAttention with the suspect's head_width, load the suspect's weights, give "
-        "it the suspect's own `bias` part, and compare in float64; make the tokens large, for the "
-        "scores of a new network are almost 0.",
+        "scores are scaled by the channels of the layer, not by the dimension of a head",
+        "build a RelativeAttention with the suspect's head_dim, load the suspect's weights, give "
+        "it the suspect's own `bias` part, and compare the two in float64; use tokens of large "
+        "numbers, because the scores of a new network are almost 0.",
     ),
     "times": (
-        "a residual of the attention layers multiplies where it should add",
-        "set all parameters of a layer to zero, in a copy: is it now the identity?",
+        "a shortcut of the attention layers multiplies where it should add",
+        "set all parameters of a layer to zero, in a copy: is it the identity now?",
     ),
 }
-
-ACCUSED = set()  # the innocent suspects that `found` was given since this module was imported
+ACCUSED = set()  # innocent suspects that `found` was given since this module was imported
 
 
 def planted(names=None):
-    """Build a small MaxViT with the bugs planted in it, or with those of these names alone."""
+    """Build a small MaxViT with all the bugs planted in it, or only with those of these names."""
     model = MaxViT(PLANTED_CONFIG)
     for name, plant in PLANTED.items():
         if names is None or name in names:
@@ -98,14 +104,14 @@ def planted(names=None):
 
 
 def clue(name):
-    """Print how to tell whether this suspect is in the network; not whether it is."""
+    """Print how to tell whether this suspect is in the network, but not whether it is."""
     print(f"{name}: {SUSPECTS[name][1]}" if name in SUSPECTS else _unknown(name))
 
 
 def found(*names):
-    """Print how many of the planted bugs are among the names, and which names are wrong.
+    """Print how many of the planted bugs are among the names, and which of the names are wrong.
 
-    Innocent suspects are counted from call to call, so that a guess costs more than a test.
+    Accused innocents are counted from call to call, so that guessing costs more than testing.
     """
     print(verdict(names))
     ACCUSED.update(name for name in names if name in SUSPECTS and name not in PLANTED)
@@ -115,35 +121,32 @@ def found(*names):
 
 
 def verdict(names):
-    """Judge the names, in one to three lines, and give none away that was not named."""
+    """Say in one to three lines which names are right, and give away none that was not named."""
     unknown = [name for name in dict.fromkeys(names) if name not in SUSPECTS]
     absent = [name for name in dict.fromkeys(names) if name in SUSPECTS and name not in PLANTED]
     right = [name for name in PLANTED if name in names]
     if not names:
-        return "Not attempted yet: name those you have found, and run this cell again."
+        return "Not attempted yet: name the bugs that you have found, and run this cell again."
     if len(right) == len(PLANTED) and not unknown + absent:
-        return f"Right: these are all {len(PLANTED)}."
+        return f"Right: these are all {len(PLANTED)} of them."
     lines = [f"{len(right)} of the {len(PLANTED)} found."]
     lines += [f"Not in this network: {', '.join(absent)}."] * bool(absent)
     return "\n".join(lines + [_unknown(name) for name in unknown])
 
 
 def _unknown(name):
-    return f"No suspect is called {name!r}; they are {', '.join(SUSPECTS)}."
+    return f"No suspect is called {name!r}; the suspects are {', '.join(SUSPECTS)}."
 
 
 def _parts(model, kind):
     return [part for part in model.modules() if isinstance(part, kind)]
 
 
-# A bug changes what a part does and not its class, so that `print` shows none but a setting.
-
-
 # ChristophReich1996/MaxViT, after the paper's "attention head size 32".
 def _heads(model):
     for layer in _parts(model, MAX_SA):
         attention = layer.attention
-        attention.head_width = attention.query.out_features // 32
+        attention.head_dim = attention.query.out_features // 32
         attention.bias = RelativePositionBias(32, layer.window)
 
 
@@ -214,9 +217,9 @@ def _padding(model):
 
 PLANTED = {
     "heads": _heads,
-    "gathered": _gathered,  # after `heads`: it keeps their number
+    "gathered": _gathered,  # after `heads`: it keeps the tables that it finds
     "grid": _grid,
-    "height": _height,  # after `grid`: it keeps the partition
+    "height": _height,  # after `grid`: it wraps the partition that it finds
     "times": _times,
     "drop_windows": _drop_windows,
     "momentum": _momentum,

@@ -1,4 +1,4 @@
-"""Lesson 5: the index of relative positions, and the bias read through it."""
+"""Lesson 5: the relative position index, and the bias that is read through it."""
 
 import torch
 
@@ -11,7 +11,7 @@ def windows():
 
 
 def index_of(window, down, right, row_step=None, first=None):
-    """An index from offsets: `down` and `right` are functions of (query, key) coordinates."""
+    """Build an index from offsets; `down` and `right` take the places of query and key."""
     row, column = torch.cartesian_prod(torch.arange(window), torch.arange(window)).T
     places = row[:, None], column[:, None], row[None, :], column[None, :]
     step = 2 * window - 1 if row_step is None else row_step(window)
@@ -27,7 +27,7 @@ def key_minus_query_columns(query_row, query_column, key_row, key_column):
     return key_column - query_column
 
 
-def mirrored(window):
+def query_minus_key(window):
     return relative_position_index(window).T
 
 
@@ -58,30 +58,33 @@ RELATIVE_INDEX = Exercise(
     truth=relative_position_index,
     cases=windows,
     mistakes=(
-        (mirrored, "you took query minus key: everything is mirrored. It is key minus query."),
-        (columns_first, "rows and columns have changed places: the offset down is the slow digit."),
+        (
+            query_minus_key,
+            "you took query minus key, so left is right and up is down; take key minus query.",
+        ),
+        (columns_first, "rows and columns are swapped: the offset down must vary slowest."),
         (rows_of(lambda p: p), "a row of the table has 2 * window - 1 numbers, not `window`."),
         (
             rows_of(lambda p: 2 * p),
-            "a row of the table has 2 * window - 1 numbers, one fewer.",
+            "a row of the table has 2 * window - 1 numbers, not 2 * window.",
         ),
         (
             from_the_middle,
-            "offsets begin at -(window - 1): add window - 1, to count from 0.",
+            "offsets start at -(window - 1): add window - 1 to count from 0.",
         ),
-        (distances, "left and right must differ: an offset has a sign, so take no abs."),
+        (distances, "left and right must differ: an offset has a sign, so do not take abs."),
     ),
-    demands=((lambda index: index.dtype == torch.long, "indices must be `long`."),),
+    demands=((lambda index: index.dtype == torch.long, "the indices must be `long`."),),
     hints=(
-        "first the row and the column of each token: torch.arange(t) // window, and % window.",
-        "down = row[None, :] - row[:, None] is (t, t), key minus query; so is right.",
+        "start with the row and column of each token: torch.arange(t) // window, and % window.",
+        "down = row[None, :] - row[:, None] is (t, t), key minus query; right is similar.",
         "(down + window - 1) * (2 * window - 1) + right + window - 1",
     ),
 )
 
 
 def read_bias(table, window):
-    """Look every pair of a window up: (heads, 2p-1, 2p-1) -> (heads, t, t)."""
+    """Look up every pair of a window: (heads, 2p-1, 2p-1) -> (heads, t, t)."""
     return table.flatten(1)[:, relative_position_index(window)]
 
 
@@ -94,11 +97,11 @@ def tables():
     ]
 
 
-def read_mirrored(table, window):
+def read_query_minus_key(table, window):
     return read_bias(table, window).mT
 
 
-def read_turned(table, window):
+def read_transposed(table, window):
     return read_bias(table.mT, window)
 
 
@@ -115,21 +118,24 @@ READ_BIAS = Exercise(
     cases=tables,
     mistakes=(
         (
-            read_mirrored,
-            "the bias is read query minus key: it is mirrored.",
+            read_query_minus_key,
+            "you read the bias at query minus key; read it at key minus query.",
         ),
-        (read_turned, "the table is turned: rows are offsets down, columns offsets right."),
-        (one_head, "every head reads the first head's table; each has its own."),
-        (heads_last, "heads come first: (heads, t, t), as the scores have them."),
+        (
+            read_transposed,
+            "the table is transposed: its rows are offsets down, its columns offsets right.",
+        ),
+        (one_head, "every head reads the table of the first head; each has its own."),
+        (heads_last, "heads come first, as in the scores: (heads, t, t)."),
     ),
     demands=(
         (
             lambda bias: bias.requires_grad,
-            "the tables get no gradient: keep them part of the computation, or they never learn.",
+            "the tables get no gradient: keep them in the computation, or they never learn.",
         ),
     ),
     hints=(
-        "flatten the two offset axes of the table into one, and the index says where to read.",
+        "flatten the two offset axes of the table into one; the index then says where to read.",
         "table.flatten(1) is (heads, (2 * window - 1) ** 2); the index picks along its last axis.",
         "table.flatten(1)[:, relative_position_index(window)]",
     ),

@@ -1,4 +1,4 @@
-"""Lesson 9: the rates of a run, and a loss that does not ask for certainty."""
+"""Lesson 9: the learning-rate schedule of a run, and label smoothing."""
 
 import torch
 import torch.nn.functional as F
@@ -6,97 +6,98 @@ import torch.nn.functional as F
 from .checking import Exercise
 
 
-def schedule(steps, warm_up):
-    """Up along a line to 1 at step `warm_up` - 1, then down along a line, to 0 after the last."""
+def schedule(steps, warmup):
+    """Rise linearly to 1 at step `warmup` - 1, then fall linearly, to 0 one step after the last."""
     step = torch.arange(steps, dtype=torch.float64)
-    return torch.minimum((step + 1) / warm_up, (steps - step) / (steps - warm_up))
+    return torch.minimum((step + 1) / warmup, (steps - step) / (steps - warmup))
 
 
 def schedules():
     return [(10, 2), (40, 10), (7, 3)]
 
 
-def never_warm(steps, warm_up):
+def without_warmup(steps, warmup):
     step = torch.arange(steps, dtype=torch.float64)
     return (steps - step) / steps
 
 
-def never_falls(steps, warm_up):
+def never_falls(steps, warmup):
     step = torch.arange(steps, dtype=torch.float64)
-    return ((step + 1) / warm_up).clamp(max=1)
+    return ((step + 1) / warmup).clamp(max=1)
 
 
-def starts_at_nothing(steps, warm_up):
+def starts_at_zero(steps, warmup):
     step = torch.arange(steps, dtype=torch.float64)
-    return torch.minimum(step / warm_up, (steps - step) / (steps - warm_up))
+    return torch.minimum(step / warmup, (steps - step) / (steps - warmup))
 
 
-def product(steps, warm_up):
+def product(steps, warmup):
     step = torch.arange(steps, dtype=torch.float64)
-    return ((step + 1) / warm_up).clamp(max=1) * (steps - step) / (steps - warm_up)
+    return ((step + 1) / warmup).clamp(max=1) * (steps - step) / (steps - warmup)
 
 
-def warm_up_as_a_share(steps, warm_up):
+def warmup_as_a_fraction(steps, warmup):
     step = torch.arange(steps, dtype=torch.float64)
-    rising = warm_up * steps
+    rising = warmup * steps
     return torch.minimum((step + 1) / rising, (steps - step) / (steps - rising))
 
 
-def by_linspace(steps, warm_up):
-    rising = torch.linspace(0, 1, warm_up, dtype=torch.float64)
-    return torch.cat([rising, torch.linspace(1, 0, steps - warm_up, dtype=torch.float64)])
+def by_linspace(steps, warmup):
+    rising = torch.linspace(0, 1, warmup, dtype=torch.float64)
+    return torch.cat([rising, torch.linspace(1, 0, steps - warmup, dtype=torch.float64)])
 
 
-def starts_linspace_at_nothing(steps, warm_up):
-    rising = torch.linspace(0, 1, warm_up, dtype=torch.float64)
-    step = torch.arange(warm_up, steps, dtype=torch.float64)
-    return torch.cat([rising, (steps - step) / (steps - warm_up)])
+def linspace_starts_at_zero(steps, warmup):
+    rising = torch.linspace(0, 1, warmup, dtype=torch.float64)
+    step = torch.arange(warmup, steps, dtype=torch.float64)
+    return torch.cat([rising, (steps - step) / (steps - warmup)])
 
 
-def ends_at_nothing(steps, warm_up):
+def ends_at_zero(steps, warmup):
     step = torch.arange(steps, dtype=torch.float64)
-    return torch.minimum((step + 1) / warm_up, (steps - 1 - step) / (steps - warm_up))
+    return torch.minimum((step + 1) / warmup, (steps - 1 - step) / (steps - warmup))
 
 
-def falls_from_the_start(steps, warm_up):
+def falls_from_the_start(steps, warmup):
     step = torch.arange(steps, dtype=torch.float64)
-    return torch.minimum((step + 1) / warm_up, (steps - step) / steps)
+    return torch.minimum((step + 1) / warmup, (steps - step) / steps)
 
 
 SCHEDULE = Exercise(
     truth=schedule,
     cases=schedules,
     mistakes=(
-        (never_warm, "it starts at full rate: for `warm_up` steps it must rise first."),
-        (never_falls, "it never falls: after the warm-up it must go down to 0."),
-        (starts_at_nothing, "step 0 has rate 0, so it is wasted: count from 1 while rising."),
-        (warm_up_as_a_share, "`warm_up` is a number of steps here, not a share of them."),
+        (without_warmup, "it starts at the full rate: it must first rise for `warmup` steps."),
+        (never_falls, "it never falls: after the warmup it must go down to 0."),
+        (starts_at_zero, "step 0 has a rate of 0, so it is wasted: count from 1 while it rises."),
+        (warmup_as_a_fraction, "here `warmup` is a number of steps, not a fraction of them."),
         (
             by_linspace,
             "linspace puts 0 at the first step and at the last, so two steps are wasted: the lines "
-            "reach 0 one step before the first, and one after the last.",
+            "should reach 0 one step before the first, and one after the last.",
         ),
         (
-            starts_linspace_at_nothing,
-            "linspace begins at 0, so the first step is wasted: it has rate 1 / `warm_up`.",
+            linspace_starts_at_zero,
+            "linspace begins at 0, so the first step is wasted: its rate should be 1 / `warmup`.",
         ),
-        (ends_at_nothing, "the last step has rate 0, so it is wasted: reach 0 one step later."),
+        (ends_at_zero, "the last step has a rate of 0, so it is wasted: reach 0 one step later."),
         (product, "you multiplied the two lines, and the peak is above 1; take the lower one."),
         (
             falls_from_the_start,
-            "its fall is spread over all steps; it should begin where the warm-up ends.",
+            "its fall is spread over all steps, but should begin where the warmup ends.",
         ),
     ),
     hints=(
-        "write the line that rises and the line that falls, then take the lower one at each step.",
-        "rising: (step + 1) / warm_up. Falling: it is 1 at step warm_up and 0 at step `steps`.",
-        "falling: (steps - step) / (steps - warm_up); torch.minimum gives the lower one.",
+        "write the line that rises and the line that falls, and take the lower one at each step.",
+        "the rising line is (step + 1) / warmup; the falling one is 1 at step `warmup` and 0 at "
+        "step `steps`.",
+        "the falling line is (steps - step) / (steps - warmup); torch.minimum takes the lower one.",
     ),
 )
 
 
 def smoothed_loss(logits, labels, smoothing):
-    """Cross-entropy against a target that spreads `smoothing` over all classes, as PyTorch does."""
+    """Take the cross-entropy with a target that spreads `smoothing` over all classes."""
     return F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
 
@@ -126,11 +127,11 @@ def over_the_others(logits, labels, smoothing):
     return against(logits, labels, 1 - smoothing, smoothing / (logits.shape[1] - 1))
 
 
-def label_gets_no_share(logits, labels, smoothing):
+def label_gets_no_part(logits, labels, smoothing):
     return against(logits, labels, 1 - smoothing, smoothing / logits.shape[1])
 
 
-def share_undivided(logits, labels, smoothing):
+def undivided(logits, labels, smoothing):
     return against(logits, labels, 1.0, smoothing)
 
 
@@ -160,28 +161,29 @@ SMOOTHED_LOSS = Exercise(
     truth=smoothed_loss,
     cases=batches,
     mistakes=(
-        (without_smoothing, "that is the usual cross-entropy: `smoothing` changes nothing."),
+        (without_smoothing, "that is the usual cross-entropy: `smoothing` changes nothing in it."),
         (
             over_the_others,
-            "you shared it among the *other* classes; the label has its equal share too.",
+            "you spread it over the *other* classes only; the label gets an equal part, too.",
         ),
         (
-            label_gets_no_share,
-            "your target sums to less than 1: the label has 1 - smoothing *plus* its equal share.",
+            label_gets_no_part,
+            "your target sums to less than 1: the label gets 1 - smoothing *plus* an equal part of "
+            "smoothing.",
         ),
-        (share_undivided, "every class gets all of `smoothing`: divide it by the classes."),
-        (summed, "you summed over the batch; take the mean."),
+        (undivided, "every class gets all of `smoothing`: divide it by the number of classes."),
+        (summed, "you summed over the batch: take the mean."),
         (
             mean_over_classes,
-            "you took the mean over the classes too; sum them, picture by picture.",
+            "you took the mean over the classes, too: sum over them, image by image.",
         ),
-        (wrong_sign, "its sign is wrong: log_softmax is negative, and a loss is positive."),
-        (across_the_batch, "you took the softmax over the pictures; take it over the classes."),
-        (of_probabilities, "you took the softmax twice: cross-entropy already takes it."),
+        (wrong_sign, "the sign is wrong: log_softmax is negative, but a loss is positive."),
+        (across_the_batch, "you took the softmax over the images: take it over the classes."),
+        (of_probabilities, "you took the softmax twice: cross-entropy already contains one."),
     ),
     hints=(
-        "make the target first: a row a picture, and each row sums to 1.",
+        "make the target first: one row per image, and each row sums to 1.",
         "a row is (1 - smoothing) times the one-hot label, plus smoothing / classes everywhere.",
-        "the loss is the mean over pictures of -(target * logits.log_softmax(1)).sum(1).",
+        "the loss is the mean over images of -(target * logits.log_softmax(1)).sum(1).",
     ),
 )

@@ -1,4 +1,4 @@
-"""Lesson 10: attention laid back on the map, and how many keys a head really looks at."""
+"""Lesson 10: attention weights laid back on the map, and how many keys a head attends to."""
 
 import torch
 
@@ -7,7 +7,7 @@ from .checking import Exercise
 
 
 def lift(weights, tokens):
-    """Lay the attention of groups, (n, t, t), on the whole map, (n * t, n * t), by their tokens."""
+    """Lay the attention weights of groups, (n, t, t), on the whole map: (n * t, n * t)."""
     lifted = weights.new_zeros(tokens.numel(), tokens.numel())
     lifted[tokens[:, :, None], tokens[:, None, :]] = weights
     return lifted
@@ -51,25 +51,28 @@ LIFT = Exercise(
     truth=lift,
     cases=groups,
     mistakes=(
-        (one_after_another, "you laid groups one after another; `tokens` says where each belongs."),
-        (averaged, "you averaged the groups; each has an attention of its own."),
-        (transposed, "rows are queries and columns keys: yours is transposed."),
-        (only_rows, "you sorted the rows only; the columns are tokens too."),
+        (
+            one_after_another,
+            "you put the groups one after another, but `tokens` says where each belongs.",
+        ),
+        (averaged, "you averaged the groups, but each has attention weights of its own."),
+        (transposed, "yours is transposed: rows are queries, and columns are keys."),
+        (only_rows, "you sorted only the rows, but the columns are tokens, too."),
         (
             other_way,
-            "you went from the map to the groups; token tokens[n, i] gets the row of slot i.",
+            "you went from the map to the groups: token tokens[n, i] should get the row of slot i.",
         ),
     ),
     hints=(
-        "begin with zeros, (n * t, n * t): between groups there is no attention.",
-        "in each group, row tokens[group][i], column tokens[group][j] gets weights[group, i, j].",
+        "begin with zeros, (n * t, n * t): there is no attention between groups.",
+        "in each group, row tokens[group, i] and column tokens[group, j] get weights[group, i, j].",
         "without a loop: lifted[tokens[:, :, None], tokens[:, None, :]] = weights.",
     ),
 )
 
 
 def effective_keys(weights):
-    """Say how many keys each head looks at: 2 to the entropy of each query, and then the mean."""
+    """Say how many keys each head attends to: 2 to the entropy in bits, averaged over queries."""
     bits = -torch.xlogy(weights, weights).sum(-1) / torch.log(torch.tensor(2.0)).to(weights)
     return (2**bits).mean(-1)
 
@@ -80,7 +83,7 @@ def heads():
     for count, t, sharp in ((3, 4, 1), (2, 9, 3), (4, 16, 6)):
         scores = sharp * torch.randn(count, t, t, generator=generator, dtype=torch.float64)
         weights = scores.softmax(-1)
-        weights[:, 0] = torch.eye(t, dtype=torch.float64)[0]  # one that looks at a single key
+        weights[:, 0] = torch.eye(t, dtype=torch.float64)[0]  # a query that attends to a single key
         found.append((weights,))
     return found
 
@@ -105,7 +108,7 @@ def squares(weights):
     return (1 / weights.square().sum(-1)).mean(-1)
 
 
-def nothing_of_nothing(weights):
+def nan_for_zero(weights):
     return (2 ** -(weights * weights.log2()).sum(-1)).mean(-1)
 
 
@@ -129,19 +132,22 @@ EFFECTIVE_KEYS = Exercise(
     truth=effective_keys,
     cases=heads,
     mistakes=(
-        (in_bits, "that is the entropy in bits; as many keys as 2 to that power share it evenly."),
-        (power_of_the_mean, "take the power for each query, and the mean after it."),
-        (mixed_bases, "your logarithm is natural, but your power is of 2."),
-        (squares, "that is 1 / sum of squares, another count; here it is 2 to the entropy."),
-        (nothing_of_nothing, "0 * log 0 gives nan, but counts as 0: torch.xlogy knows."),
-        (sign_lost, "an entropy is positive: mind the sign."),
+        (in_bits, "that is the entropy in bits; the number of effective keys is 2 to that power."),
+        (power_of_the_mean, "take the power for each query first, and the mean afterwards."),
+        (mixed_bases, "your logarithm is the natural one, but your power is one of 2."),
+        (
+            squares,
+            "that is 1 / the sum of squares, another such count; here it is 2 to the entropy.",
+        ),
+        (nan_for_zero, "0 * log(0) gives nan, but should count as 0: torch.xlogy does that."),
+        (sign_lost, "check the sign: an entropy is not negative."),
         (mean_of_keys, "an entropy is a sum over keys, not a mean."),
-        (by_column, "you summed over queries; the shares of a *row* sum to 1."),
-        (all_heads_at_once, "give one number a head."),
+        (by_column, "you summed over the queries, but it is the weights of a *row* that sum to 1."),
+        (all_heads_at_once, "return one number per head."),
     ),
     hints=(
         "the entropy of a query is minus the sum over its keys of p * log2(p).",
         "torch.xlogy(p, p) is p * log(p), and 0 at 0; divide it by log(2) for bits.",
-        "(2**bits).mean(-1), where bits has one number for each head and query.",
+        "(2**bits).mean(-1), where `bits` has one number for each head and query.",
     ),
 )

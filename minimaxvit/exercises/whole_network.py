@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from .checking import Exercise
 
 
-def drop_rates(blocks, rate):
-    """The rate of every block, in the order of the network: block i of n drops at rate * i / n."""
-    n = sum(blocks)
+def drop_paths(depths, rate):
+    """Give the rate of each block in the order of the network: rate * i / n for block i of n."""
+    n = sum(depths)
     return torch.tensor([rate * i / n for i in range(n)], dtype=torch.float64)
 
 
@@ -16,71 +16,77 @@ def networks():
     return [((2, 2, 5, 2), 0.2), ((1, 1), 0.1), ((2, 6, 14, 2), 0.4)]
 
 
-def up_to_the_rate(blocks, rate):
-    return torch.linspace(0, rate, sum(blocks), dtype=torch.float64)
+def up_to_the_rate(depths, rate):
+    return torch.linspace(0, rate, sum(depths), dtype=torch.float64)
 
 
-def from_one(blocks, rate):
-    n = sum(blocks)
+def from_one(depths, rate):
+    n = sum(depths)
     return torch.tensor([rate * (i + 1) / n for i in range(n)], dtype=torch.float64)
 
 
-def anew_in_every_stage(blocks, rate):
-    rates = [rate * i / n for n in blocks for i in range(n)]
+def anew_in_every_stage(depths, rate):
+    rates = [rate * i / n for n in depths for i in range(n)]
     return torch.tensor(rates, dtype=torch.float64)
 
 
-def stage_by_stage(blocks, rate):
-    rates = [rate * stage / len(blocks) for stage, n in enumerate(blocks) for _ in range(n)]
+def stage_by_stage(depths, rate):
+    rates = [rate * stage / len(depths) for stage, n in enumerate(depths) for _ in range(n)]
     return torch.tensor(rates, dtype=torch.float64)
 
 
-def the_same_for_all(blocks, rate):
-    return torch.full((sum(blocks),), rate, dtype=torch.float64)
+def the_same_for_all(depths, rate):
+    return torch.full((sum(depths),), rate, dtype=torch.float64)
 
 
-def falling(blocks, rate):
-    return drop_rates(blocks, rate).flip(0)
+def falling(depths, rate):
+    return drop_paths(depths, rate).flip(0)
 
 
-def one_too_many(blocks, rate):
-    return torch.linspace(0, rate, sum(blocks) + 1, dtype=torch.float64)
+def one_too_many(depths, rate):
+    return torch.linspace(0, rate, sum(depths) + 1, dtype=torch.float64)
 
 
-def one_a_stage(blocks, rate):
-    return torch.tensor([rate * i / len(blocks) for i in range(len(blocks))], dtype=torch.float64)
+def one_per_stage(depths, rate):
+    return torch.tensor([rate * i / len(depths) for i in range(len(depths))], dtype=torch.float64)
 
 
-DROP_RATES = Exercise(
-    truth=drop_rates,
+DROP_PATHS = Exercise(
+    truth=drop_paths,
     cases=networks,
     mistakes=(
-        (up_to_the_rate, "linspace reaches `rate` in the last block; rate * i / n stays below it."),
-        (from_one, "count blocks from 0: the first is never dropped."),
-        (anew_in_every_stage, "the rates begin anew in every stage; count through the network."),
-        (stage_by_stage, "the rates rise by stages; they rise block by block."),
-        (the_same_for_all, "every block has the full rate; it rises with depth."),
-        (falling, "the rates fall; the first block has 0, and they rise from there."),
-        (one_too_many, "one rate too many: the block that would have `rate` is not there."),
-        (one_a_stage, "give one rate for each block, not for each stage."),
+        (
+            up_to_the_rate,
+            "linspace reaches `rate` in the last block, but rate * i / n stays below it.",
+        ),
+        (from_one, "count the blocks from 0: the first block is never dropped."),
+        (
+            anew_in_every_stage,
+            "the rates start again in every stage: count through the whole network.",
+        ),
+        (stage_by_stage, "your rates rise stage by stage, but they should rise block by block."),
+        (the_same_for_all, "every block has the full rate, but the rate should rise with depth."),
+        (falling, "your rates fall: the first block has 0, and they rise from there."),
+        (one_too_many, "that is one rate too many: there is no block that has `rate` itself."),
+        (one_per_stage, "return one rate per block, not per stage."),
     ),
     hints=(
-        "how many blocks are there in all? Number them through, from 0.",
-        "n = sum(blocks); block i of n has rate * i / n.",
+        "how many blocks are there in all? Number them from 0, through all stages.",
+        "with n = sum(depths), block i of n has rate * i / n.",
         "torch.tensor([rate * i / n for i in range(n)])",
     ),
 )
 
 
 def head(x, norm, hidden, classify):
-    """Pool, norm, a hidden layer with tanh, and the classes: (b, c, h, w) -> (b, classes).
+    """Pool, normalize, apply a hidden layer with tanh, and classify: (b, c, h, w) -> (b, classes).
 
     `hidden` (c, c) and `classify` (classes, c) are the weights of two layers without biases.
     """
     return torch.tanh(norm(x.mean((2, 3))) @ hidden.T) @ classify.T
 
 
-def centred(x):
+def centered(x):
     """A layer norm without weights."""
     return F.layer_norm(x, x.shape[-1:])
 
@@ -93,7 +99,7 @@ def last_maps():
 
     sizes = ((2, 4, 2, 2, 3), (3, 5, 1, 4, 2), (1, 8, 3, 3, 10))  # b, c, h, w, classes
     return [
-        (random(b, c, h, w), centred, random(c, c), random(classes, c))
+        (random(b, c, h, w), centered, random(c, c), random(classes, c))
         for b, c, h, w, classes in sizes
     ]
 
@@ -139,7 +145,7 @@ def largest(x, norm, hidden, classify):
     return head(x.amax((2, 3), keepdim=True), norm, hidden, classify)
 
 
-def weights_not_turned(x, norm, hidden, classify):
+def weights_not_transposed(x, norm, hidden, classify):
     return torch.tanh(norm(x.mean((2, 3))) @ hidden) @ classify.T
 
 
@@ -151,21 +157,21 @@ HEAD = Exercise(
     truth=head,
     cases=last_maps,
     mistakes=(
-        (norm_before_pool, "you normed first and pooled afterwards, as a port does; pool first."),
-        (without_norm, "the norm is missing, between the pool and the hidden layer."),
+        (norm_before_pool, "you normalized before the pool, as timm's rw models do; pool first."),
+        (without_norm, "the norm between the pool and the hidden layer is missing."),
         (without_tanh, "the tanh is missing: without it, two linear layers are one."),
         (without_hidden, "the hidden layer and its tanh are missing."),
-        (with_gelu, "after the hidden layer comes a plain tanh, not GELU."),
-        (with_exact_gelu, "after the hidden layer comes a plain tanh, not GELU."),
-        (tanh_twice, "only one tanh, after the hidden layer: logits may be any number."),
+        (with_gelu, "a plain tanh follows the hidden layer, not GELU."),
+        (with_exact_gelu, "a plain tanh follows the hidden layer, not GELU."),
+        (tanh_twice, "there is only one tanh, after the hidden layer: logits may be any number."),
         (tanh_last, "the tanh comes after the hidden layer, not after the last one."),
         (tanh_before_hidden, "the tanh comes after the hidden layer, not before it."),
-        (largest, "pool by the mean over the map, not by its largest value."),
-        (weights_not_turned, "a layer's weight is (out, in): it is applied by @ hidden.T."),
+        (largest, "take the mean over the map, not the maximum."),
+        (weights_not_transposed, "a layer's weight is (out, in): it is applied by @ hidden.T."),
         (with_softmax, "return logits: the loss takes the softmax itself."),
     ),
     hints=(
-        "in order: pool, norm, hidden, tanh, classify.",
+        "the order is: pool, norm, hidden, tanh, classify.",
         "x.mean((2, 3)) pools (b, c, h, w) to (b, c).",
         "torch.tanh(norm(x.mean((2, 3))) @ hidden.T) @ classify.T",
     ),

@@ -1,4 +1,4 @@
-"""Every exercise in its three states: not attempted, right, and each mistake by its name."""
+"""Every exercise in its three states: not attempted, right, and wrong in each known way."""
 
 import re
 from inspect import ismodule
@@ -54,7 +54,7 @@ def test_each_mistake_is_called_by_its_name(exercise, mistake, sentence):
     assert verdict(exercise, mistake) == f"Not yet: {sentence}"
 
 
-def test_there_are_sixteen_and_two_a_lesson():
+def test_there_are_sixteen_and_at_least_two_per_lesson():
     lessons = [vars(module).values() for module in vars(exercises).values() if ismodule(module)]
     counts = [sum(isinstance(value, Exercise) for value in values) for values in lessons]
     assert len(EXERCISES) >= 16
@@ -89,7 +89,7 @@ def test_cases_are_the_same_each_time_and_their_tensors_new(exercise):
         (lambda groups, grid, h, w: block_reverse(-groups, grid, h, w), "192 of 192 values wrong"),
     ],
 )
-def test_other_wrong_answers_are_told_what_came_out(answer, complaint):
+def test_other_wrong_answers_are_told_how_their_result_differs(answer, complaint):
     said = verdict(PASTE_GRID, answer)
     assert said.startswith(
         "Not yet: called with groups of shape (2, 8, 4, 3), grid=2, h=4, w=8, it "
@@ -97,7 +97,7 @@ def test_other_wrong_answers_are_told_what_came_out(answer, complaint):
     assert re.search(complaint, said)
 
 
-def test_a_working_answer_of_another_make_is_right():
+def test_a_correct_answer_written_differently_is_right():
     def by_slices(groups, grid, h, w):
         x = groups.new_empty(len(groups), h, w, groups.shape[-1])
         down, right = h // grid, w // grid
@@ -112,41 +112,45 @@ def test_a_working_answer_of_another_make_is_right():
 @pytest.mark.parametrize(
     "exercise, answer, complaint",
     [
-        (RELATIVE_INDEX, lambda p: relative_position_index(p).int(), "indices must be `long`."),
-        (RELATIVE_INDEX, lambda p: relative_position_index(p).float(), "indices must be `long`."),
+        (RELATIVE_INDEX, lambda p: relative_position_index(p).int(), "the indices must be `long`."),
+        (
+            RELATIVE_INDEX,
+            lambda p: relative_position_index(p).float(),
+            "the indices must be `long`.",
+        ),
         (
             READ_BIAS,
             lambda table, window: READ_BIAS.truth(table.detach(), window),
-            "the tables get no gradient: keep them part of the computation, or they never learn.",
+            "the tables get no gradient: keep them in the computation, or they never learn.",
         ),
         (
             WINDOW_COST,
             lambda *sizes: WINDOW_COST.truth(*sizes).double(),
-            "counts must be integers, no floats.",
+            "return integers, not floats.",
         ),
         (
             STAGE_SIDES,
             lambda *sizes: STAGE_SIDES.truth(*sizes).double(),
-            "counts must be integers, no floats.",
+            "return integers, not floats.",
         ),
     ],
 )
-def test_right_numbers_may_not_be_enough(exercise, answer, complaint):
-    assert verdict(exercise, answer) == f"Not yet: right numbers, but {complaint}"
+def test_correct_values_may_not_be_enough(exercise, answer, complaint):
+    assert verdict(exercise, answer) == f"Not yet: the values are right, but {complaint}"
 
 
 def test_a_function_is_called_by_its_name_and_not_by_its_address():
-    said = verdict(GRID_LAYER, lambda x, grid, norm, attend, think: x)
-    assert "called with x of shape (2, 4, 8, 3), grid=2, norm, attend, think, it got" in said
+    said = verdict(GRID_LAYER, lambda x, grid, norm, attend, feed_forward: x)
+    assert "called with x of shape (2, 4, 8, 3), grid=2, norm, attend, feed_forward, it got" in said
 
 
 def test_an_answer_that_is_right_on_square_maps_only_is_not_right():
-    def guess(groups, grid, h, w):
+    def answer(groups, grid, h, w):
         return rearrange(
             groups, "b (n1 n2) (g1 g2) c -> b (g1 n1) (g2 n2) c", n1=w // grid, g1=grid
         )
 
-    assert verdict(PASTE_GRID, guess).startswith(
+    assert verdict(PASTE_GRID, answer).startswith(
         "Not yet: called with groups of shape (2, 8, 4, 3), grid=2, h=4"
     )
 
@@ -165,8 +169,8 @@ def test_the_cases_tell_block_from_grid():
         ("b (n1 n2) (g1 g2) c -> b (g1 n1) (g2 n3) c", "Identifiers only on one side"),
     ],
 )
-def test_an_answer_that_only_raises_is_told_its_own_error(pattern, complaint):
-    def guess(groups, grid, h, w):
+def test_an_answer_that_only_raises_gets_its_own_error_message(pattern, complaint):
+    def answer(groups, grid, h, w):
         return rearrange(groups, pattern, g1=grid, g2=grid)
 
-    assert complaint in verdict(PASTE_GRID, guess)
+    assert complaint in verdict(PASTE_GRID, answer)

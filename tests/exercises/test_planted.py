@@ -1,7 +1,4 @@
-"""Lesson 7's network: each of its bugs is there, none of the other suspects is, and `found` knows.
-
-A check passes for a network without its bug, and says the bug's key of one that has it.
-"""
+"""Lesson 7's network: each of its bugs is there, no other suspect is, and `found` knows it."""
 
 import copy
 from itertools import chain
@@ -33,7 +30,7 @@ from minimaxvit.exercises.planted import (
 )
 from minimaxvit.network import Stem
 
-CHECKS = {}  # a suspect's key: whether a network is free of it
+CHECKS = {}  # for each suspect: a function that yields whether a network is free of it
 
 
 def suspect(check):
@@ -110,7 +107,7 @@ def momentum(model):
 
 @suspect
 def padding(model):
-    stem = Stem(PLANTED_CONFIG.stem_width)
+    stem = Stem(PLANTED_CONFIG.stem_dim)
     stem.load_state_dict(model.stem.state_dict())
     x = torch.randn(1, 3, 16, 16)
     yield torch.allclose(stem.eval()(x), model.stem.eval()(x), atol=1e-6)
@@ -132,11 +129,11 @@ def expansion(model):
 @suspect
 def scale(model):
     for layer in parts(model, MAX_SA):
-        width, c = layer.attention.head_width, layer.attention.query.in_features
-        ours = RelativeAttention(c, layer.window, width).double()
+        head_dim, c = layer.attention.head_dim, layer.attention.query.in_features
+        ours = RelativeAttention(c, layer.window, head_dim).double()
         ours.load_state_dict(layer.attention.state_dict())
         ours.bias = layer.attention.bias.double()
-        x = 20 * noise(1, 2, 16, c)  # large, for fresh scores are nearly nil
+        x = 20 * noise(1, 2, 16, c)  # large, because the scores of a new network are almost 0
         yield torch.allclose(ours(x), layer.attention.double()(x))
 
 
@@ -150,7 +147,7 @@ def mirrored(model):
 @suspect
 def gelu(model):
     for layer in parts(model, FeedForward):
-        c = layer.widen.in_features
+        c = layer.expand.in_features
         ours = FeedForward(c)
         ours.load_state_dict(layer.state_dict())
         x = noise(3, c)
@@ -165,7 +162,7 @@ def head_tanh(model):
 
 
 def there(model):
-    """The keys of the suspects that are in a network, each looked for in a copy of its own."""
+    """The names of the suspects that are in a network, each checked in a copy of its own."""
     return {key for key, check in CHECKS.items() if not all(list(check(copy.deepcopy(model))))}
 
 
@@ -188,7 +185,7 @@ def test_a_bug_planted_alone_is_there_and_no_other(name):
     assert there(build((name,))) == {name}
 
 
-def narrow(model):
+def shrink(model):
     for block in chain(*model.stages):
         conv = block.parts[0]
         sizes = conv.norm.num_features, conv.shrink.out_channels, conv.depthwise.stride[0]
@@ -201,14 +198,14 @@ def scaled(model):
         attention.query.register_forward_hook(lambda _, x, out, factor=factor: factor * out)
 
 
-def turned(model):
+def transposed(model):
     for attention in parts(model, RelativeAttention):
         attention.bias.index = attention.bias.index.T
 
 
 def exact(model):
     for layer in parts(model, FeedForward):
-        layer.forward = lambda x, layer=layer: layer.narrow(F.gelu(layer.widen(x)))
+        layer.forward = lambda x, layer=layer: layer.shrink(F.gelu(layer.expand(x)))
 
 
 def straight(model):
@@ -217,16 +214,16 @@ def straight(model):
 
 
 ABSENT = {
-    "expansion": narrow,
+    "expansion": shrink,
     "scale": scaled,
-    "mirrored": turned,
+    "mirrored": transposed,
     "gelu": exact,
     "head_tanh": straight,
 }
 
 
 @pytest.mark.parametrize("name", sorted(SUSPECTS.keys() - PLANTED.keys()))
-def test_a_suspect_that_is_not_planted_would_be_seen(name):
+def test_a_suspect_that_is_not_planted_would_be_found(name):
     model = MaxViT(PLANTED_CONFIG)
     ABSENT[name](model)
     assert not all(list(CHECKS[name](model)))
@@ -237,7 +234,7 @@ def test_all_eight_are_there_and_none_hides_another():
 
 
 @pytest.mark.parametrize("mode", [True, False])
-def test_the_planted_network_runs_on_a_square_picture(mode):
+def test_the_planted_network_runs_on_a_square_image(mode):
     model = build(None).train(mode)
     logits = model(torch.randn(2, 3, 64, 64))
     assert logits.shape == (2, 10) and logits.isfinite().all()
@@ -252,10 +249,15 @@ def test_its_parameters_are_off_by_the_tables_of_too_many_heads_alone():
     assert count(build(None)) - count(MaxViT(PLANTED_CONFIG)) == too_many
 
 
-def test_print_shows_no_bug_but_the_one_that_is_a_setting():
+def test_print_shows_no_bugs_but_the_two_that_are_settings():
     model, ours = build(None), MaxViT(PLANTED_CONFIG)
-    assert "momentum=0.99" in repr(model)
-    assert repr(model).replace("momentum=0.99", "momentum=0.01") == repr(ours)
+    shown = repr(model)
+    settings = {"momentum=0.99": "momentum=0.01"}
+    settings |= {f"heads=32, head_dim={n}": f"heads={n}, head_dim=32" for n in (2, 4)}
+    for wrong, right in settings.items():
+        assert wrong in shown
+        shown = shown.replace(wrong, right)
+    assert shown == repr(ours)
     classes = [[type(part) for part in network.modules()] for network in (model, ours)]
     assert classes[0] == classes[1]
 
@@ -264,7 +266,7 @@ def test_found_counts_what_is_right_and_names_only_what_is_wrong(capsys):
     found()
     assert capsys.readouterr().out.startswith("Not attempted yet")
     found(*PLANTED)
-    assert capsys.readouterr().out == "Right: these are all 8.\n"
+    assert capsys.readouterr().out == "Right: these are all 8 of them.\n"
     assert verdict(("grid", "grid")) == "1 of the 8 found."
     assert verdict(("grid", "gelu", "scale", "times")) == (
         "2 of the 8 found.\nNot in this network: gelu, scale."
@@ -282,7 +284,7 @@ def test_found_counts_the_innocent_who_were_accused(capsys, monkeypatch):
     found("gelu", *PLANTED)
     assert capsys.readouterr().out.endswith(f"Not in this network: gelu.\n{said}")
     found(*PLANTED)
-    assert capsys.readouterr().out == f"Right: these are all 8.\n{said}"
+    assert capsys.readouterr().out == f"Right: these are all 8 of them.\n{said}"
 
 
 def test_found_says_right_only_if_nothing_else_was_named():
@@ -292,7 +294,9 @@ def test_found_says_right_only_if_nothing_else_was_named():
 
 def test_found_tells_an_unknown_name_from_an_absent_bug():
     said = verdict(("gird",))
-    assert said.startswith("0 of the 8 found.\nNo suspect is called 'gird'; they are drop_windows,")
+    assert said.startswith(
+        "0 of the 8 found.\nNo suspect is called 'gird'; the suspects are drop_windows,"
+    )
     assert "Not in this network" not in said
 
 
