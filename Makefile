@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/ready
 
-# glibc gives memory back after every step otherwise, and page faults cost training time.
+# Otherwise glibc returns memory after every step, and page faults cost training time.
 export MALLOC_ARENA_MAX := 1
 export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 4294967296
@@ -14,7 +14,7 @@ DATA := $(if $(wildcard $(MINIMAXVIT_DATA)/cifar-10-batches-bin/test_batch.bin),
 
 .PHONY: help setup lessons lab train test bench clean
 
-help:  ## say what can be made
+help:  ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(READY)  ## make the environment in .venv
@@ -26,7 +26,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 lessons: $(READY)  ## train compact for two minutes, execute the lessons, write build/lessons/
-	$(RUN)/minimaxvit train --data $(DATA) --steps 200 --out build/run-$(DATA)
+	$(RUN)/minimaxvit train --data $(DATA) --steps 400 --out build/run-$(DATA)
 	$(RUN)/python notebooks/render.py --run build/run-$(DATA) --out build/lessons
 	@echo "Open build/lessons/index.html"
 
@@ -34,9 +34,9 @@ lab: $(READY)  ## open the lessons in JupyterLab
 	$(RUN)/jupyter lab notebooks
 
 train: $(READY)  ## train compact, on CIFAR-10 if it is there
-	$(RUN)/minimaxvit train --data $(DATA) --out runs/compact-$(DATA)
+	$(RUN)/minimaxvit train --data $(DATA)
 
-# One thread a worker: two workers with two threads each wait for one another most of the time.
+# One thread per worker: two workers with two threads each would mostly wait for one another.
 test: export OMP_NUM_THREADS := 1
 test: $(READY)  ## check style, run the tests and every notebook, comparing outputs
 	$(RUN)/ruff check

@@ -1,62 +1,73 @@
-"""Train the compact network on a budget of steps and keep the record under benchmarks/results/.
+"""Run `minimaxvit train` on a budget of steps, time all of it, and keep its record.
 
-    python benchmarks/compact.py {cifar10,shapes} STEPS [--box]
+    python benchmarks/compact.py {cifar10,shapes} STEPS [--bundle] [OPTION ...]
 
-The record is that of `minimaxvit train`; the run itself stays in runs/, and if interrupted goes on
-from there. `--help` lists what of the recipe may be set; `--box` puts the network into the package.
+OPTIONs are those of `minimaxvit train`. The time is that of the whole command by the clock: start,
+loading, training, statistics and evaluation. The record goes to benchmarks/results/, the run stays
+in runs/ and, if interrupted, goes on from there (its whole time is then unknown). `--bundle` puts
+the network into the package.
 """
 
 import argparse
 import json
 import shlex
-import shutil
+import subprocess
 import sys
-from dataclasses import fields
+import time
 from pathlib import Path
 
-from minimaxvit import CONFIGS
-from minimaxvit.allocator import keep_memory
-from minimaxvit.data import load_data
-from minimaxvit.evaluation import judge
-from minimaxvit.training import RECORD, WEIGHTS, Recipe, fit
-from minimaxvit.weights import BOX, load, save, write_whole
+from minimaxvit.atomic_write import atomic_write
+from minimaxvit.datasets import load_data
+from minimaxvit.training.evaluation import evaluation_record
+from minimaxvit.training.run import CHECKPOINT, RECORD, WEIGHTS
+from minimaxvit.weights import BUNDLED, load, save
 
 RESULTS = Path(__file__).parent / "results"
-TUNED = ("batch_size", "muon_rate", "shift", "hole")  # what short and long runs may want otherwise
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", choices=["cifar10", "shapes"])
     parser.add_argument("steps", type=int)
-    for field in fields(Recipe):
-        if field.name in TUNED:
-            flag, meaning = f"--{field.name.replace('_', '-')}", field.metadata["meaning"]
-            parser.add_argument(flag, type=type(field.default), default=field.default, help=meaning)
-    parser.add_argument("--box", action="store_true", help="put the network into the package")
-    options = parser.parse_args()
-    keep_memory()
+    parser.add_argument("--bundle", action="store_true", help="put the network into the package")
+    options, recipe = parser.parse_known_args()
     name = f"compact-{options.data}-{options.steps}-steps"
     folder = Path("runs") / name
-    command = shlex.join(["python", *sys.argv])
-    recipe = Recipe(steps=options.steps, **{name: getattr(options, name) for name in TUNED})
-    training, test = load_data(options.data)
-    record = fit(CONFIGS["compact"], training, test, recipe, folder, command=command)
+    command = [
+        "minimaxvit",
+        "train",
+        "--data",
+        options.data,
+        "--steps",
+        str(options.steps),
+        *recipe,
+    ]
+    resumed = (folder / CHECKPOINT).exists() or (folder / RECORD).exists()
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", *command, "--out", str(folder)], check=True)
+    seconds = time.perf_counter() - started
+    record = json.loads((folder / RECORD).read_text())
+    record["command"] = shlex.join(command)
+    record["result"]["whole_seconds"] = None if resumed else seconds
+    write(RESULTS / f"{name}.json", record)
     print(record["data"]["source"], record["result"])
-    shutil.copyfile(folder / RECORD, RESULTS / f"{name}.json")
-    if options.box:
-        boxed = {"cifar10": "compact", "shapes": "compact-shapes"}[options.data]
-        box(boxed, load(folder / WEIGHTS), record, test)
+    if options.bundle:
+        bundled = {"cifar10": "compact", "shapes": "compact-shapes"}[options.data]
+        bundle(bundled, load(folder / WEIGHTS), record, load_data(options.data)[1])
 
 
-def box(name, model, record, test):
-    """Put a network into the package in half precision, and tell what it reaches as stored."""
-    weights = BOX / f"{name}.safetensors"
+def bundle(name, model, record, test):
+    """Put a network into the package in half precision, with what it reaches as stored."""
+    weights = BUNDLED / f"{name}.safetensors"
     save(model.half(), weights)
-    judged = judge(load(weights), test)
-    record = record | judged | {"result": record["result"] | judged["result"], "stored": "fp16"}
+    evaluated = evaluation_record(load(weights), test)
+    result = record["result"] | evaluated.pop("result")
+    write(BUNDLED / f"{name}.json", record | evaluated | {"result": result, "stored": "fp16"})
+
+
+def write(path, record):
     text = json.dumps(record, indent=1)
-    write_whole(BOX / f"{name}.json", lambda partial: partial.write_text(text))
+    atomic_write(path, lambda partial: partial.write_text(text))
 
 
 if __name__ == "__main__":

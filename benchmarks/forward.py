@@ -20,8 +20,8 @@ import torch
 from peers import import_torchvision
 
 from minimaxvit import maxvit
-from minimaxvit.allocator import keep_memory
-from minimaxvit.weights import write_whole
+from minimaxvit.atomic_write import atomic_write
+from minimaxvit.training.allocator import keep_memory
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -78,7 +78,7 @@ def main():
     device, medians = measure(options)
     ratios = {name: seconds / medians["minimaxvit"] for name, seconds in medians.items()}
     for name, seconds in medians.items():
-        print(f"{name:12} {options.batch / seconds:7.2f} pictures/s, {ratios[name]:.2f} x our time")
+        print(f"{name:12} {options.batch / seconds:7.2f} images/s, {ratios[name]:.2f} x our time")
     name = "-".join(["forward", device] + ["training"] * options.training + ["bf16"] * options.bf16)
     record = {
         "command": shlex.join(["python", *sys.argv]),
@@ -96,7 +96,7 @@ def main():
         "versions": {name: version(name) for name in ("torch", "timm", "torchvision")},
     }
     text = json.dumps(record, indent=1)
-    write_whole(RESULTS / f"{name}.json", lambda partial: partial.write_text(text + "\n"))
+    atomic_write(RESULTS / f"{name}.json", lambda partial: partial.write_text(text + "\n"))
 
 
 if __name__ == "__main__":

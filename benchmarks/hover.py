@@ -2,8 +2,8 @@
 
     python benchmarks/hover.py
 
-A frame at 60 Hz has 16 ms. Each view draws at once when the pointer moves, so the time is that of
-the event; what the browser then needs to show the canvases comes on top. Writes
+A frame at 60 Hz lasts 16 ms. Each view draws at once when the pointer moves, so the time is that
+of the event; what the browser then needs to show the canvases is extra. Writes
 benchmarks/results/hover.json.
 """
 
@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 
 from minimaxvit import MaxViT, pretrained, pretrained_record
-from minimaxvit.data import shapes
-from minimaxvit.machine import choose_machine
+from minimaxvit.atomic_write import atomic_write
+from minimaxvit.datasets import load_shapes
 from minimaxvit.seeing.explorer import explorer, explorer_page
-from minimaxvit.weights import write_whole
+from minimaxvit.training.device import choose_device
+from minimaxvit.training.statistics import with_statistics
 
 RESULTS = Path(__file__).parent / "results" / "hover.json"
 MOVES = 100
@@ -29,11 +30,11 @@ VIEWS = {
     "receptive fields": {"view": "fields"},
 }
 # Move the pointer from token to token of the map and time each event, drawing included.
-TIME = """([selector, moves]) => {
+TIME = """([selector, moves, cells]) => {
   const canvas = document.querySelector(selector), box = canvas.getBoundingClientRect();
   return Array.from({ length: moves }, (_, i) => {
-    const clientX = box.left + (((i * 5) % 8) + 0.5) * box.width / 8;
-    const clientY = box.top + (((i * 3) % 8) + 0.5) * box.height / 8;
+    const clientX = box.left + (((i * 5) % cells) + 0.5) * box.width / cells;
+    const clientY = box.top + (((i * 3) % cells) + 0.5) * box.height / cells;
     const before = performance.now();
     canvas.dispatchEvent(new PointerEvent("pointermove", { clientX, clientY, bubbles: true }));
     return performance.now() - before;
@@ -46,9 +47,10 @@ def main():
 
     path = shutil.which("chromium") or sys.exit("no `chromium` on PATH: install it first")
     trained = pretrained("compact")
+    training, test = load_shapes(100, 4)
     torch.manual_seed(0)
-    networks = {"trained": trained, "random": MaxViT(trained.config)}
-    _, test = shapes(10, 4)
+    untrained = with_statistics(MaxViT(trained.config), training.images)
+    networks = {"trained": trained, "untrained": untrained}
     classes = pretrained_record("compact")["data"]["classes"]
     page = explorer_page(explorer(networks, test.images, list("abcd"), classes), "Hover")
     found = {}
@@ -59,9 +61,9 @@ def main():
             opened.set_content(page)
             for what, value in choices.items():
                 opened.select_option(f"[data-choice={what}]", value)
-            canvas = "[data-layer='2.1 GridAttention'] canvas[data-of=exact]"
-            canvas = canvas if "view" in choices else "canvas[data-of=picture]"
-            times = opened.evaluate(TIME, [canvas, MOVES])
+            canvas = "[data-layer='2.1 GridAttention'] canvas[data-of=exact]", 8  # tokens per side
+            canvas = canvas if "view" in choices else ("canvas[data-of=picture]", 16)
+            times = opened.evaluate(TIME, [canvas[0], MOVES, canvas[1]])
             found[name] = {"median_ms": statistics.median(times), "largest_ms": max(times)}
             print(f"{name}: median {found[name]['median_ms']:.1f} ms, {max(times):.1f} at most")
         version = browser.version
@@ -72,11 +74,11 @@ def main():
         "bytes": len(page),
         "moves": MOVES,
         "browser": f"Chromium {version}",
-        "machine": choose_machine("cpu").describe(),
+        "machine": choose_device("cpu").describe(),
         "views": found,
     }
     text = json.dumps(record, indent=1)
-    write_whole(RESULTS, lambda partial: partial.write_text(text))
+    atomic_write(RESULTS, lambda partial: partial.write_text(text))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The other implementations that ours is held against, in tests and in benchmarks."""
+"""The other implementations that ours is compared with, in tests and in benchmarks."""
 
 import importlib
 import sys

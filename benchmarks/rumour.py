@@ -18,10 +18,9 @@ from pathlib import Path
 import torch
 
 from minimaxvit import BlockAttention, GridAttention
-from minimaxvit.allocator import keep_memory
-from minimaxvit.machine import choose_machine
-from minimaxvit.seeing.rumour import (
-    Neighbours,
+from minimaxvit.atomic_write import atomic_write
+from minimaxvit.experiments.rumour import (
+    Neighbors,
     Shifted,
     accuracy,
     bound,
@@ -30,7 +29,8 @@ from minimaxvit.seeing.rumour import (
     reached,
     spread_rumour,
 )
-from minimaxvit.weights import write_whole
+from minimaxvit.training.allocator import keep_memory
+from minimaxvit.training.device import choose_device
 
 RESULTS = Path(__file__).parent / "results" / "rumour.json"
 WINDOW = 4
@@ -42,14 +42,14 @@ def everyone(channels, window, side):
     return BlockAttention(channels, side)
 
 
-# Layers, side of the map, steps, maps a step.
+# Layers, side of the map, steps, maps per step.
 CASES = {
     "block, grid": ((BlockAttention, GridAttention), 16, 1000, 64),
     "grid, block": ((GridAttention, BlockAttention), 16, 1000, 64),
     "block, block": ((BlockAttention, BlockAttention), 16, 1000, 64),
     "grid, grid": ((GridAttention, GridAttention), 16, 1000, 64),
     "block, shifted block": ((BlockAttention, Shifted), 16, 1000, 64),
-    "two convolutions": ((Neighbours, Neighbours), 16, 1000, 64),
+    "two convolutions": ((Neighbors, Neighbors), 16, 1000, 64),
     "full attention": ((partial(everyone, side=16),), 16, 2000, 64),
     "block, grid on 32 x 32": ((BlockAttention, GridAttention), 32, 4000, 16),
 }
@@ -84,12 +84,12 @@ def measure(name, seed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--processes", type=int, default=2, help="that run side by side")
+    parser.add_argument("--processes", type=int, default=2, help="how many run side by side")
     options = parser.parse_args()
     kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"rows": []}
     kept |= {
         "command": shlex.join(["python", *sys.argv]),
-        "machine": choose_machine("cpu", bf16=False).describe(),
+        "machine": choose_device("cpu", bf16=False).describe(),
         "torch": torch.__version__,
     }
     done = {(row["name"], row["seed"]) for row in kept["rows"]}
@@ -103,7 +103,7 @@ def main():
 def keep(kept, row):
     kept["rows"] = sorted([*kept["rows"], row], key=order)
     text = json.dumps(kept, indent=1)
-    write_whole(RESULTS, lambda partial: partial.write_text(text))
+    atomic_write(RESULTS, lambda partial: partial.write_text(text))
     print(
         f"{row['name']}, seed {row['seed']}: {row['accuracy']:.3f}, bound {row['bound']:.3f}, "
         f"{row['steps']} steps in {row['seconds']:.0f} s",

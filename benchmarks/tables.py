@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 from statistics import mean
 
-from minimaxvit.seeing.comparison import by_name, spread
+from minimaxvit.seeing.draw.comparison import by_name, pooled_deviation, spread
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
@@ -30,7 +30,7 @@ def table(header, rows):
 
 
 def remarks(kept):
-    """What the commands of some records alone do not tell, each said once."""
+    """What the commands alone do not say of some records, each said once."""
     told = dict.fromkeys(record["remark"] for record in kept if "remark" in record)
     return "".join("\n" + paragraph(remark)[:-1] for remark in told)
 
@@ -42,7 +42,9 @@ def budgets():
     rows = [
         [
             run["data"]["source"],
-            f"{run['result']['seconds'] / 60:.1f} min",
+            minutes(run["result"].get("whole_seconds")),
+            minutes(run["result"]["seconds"]),
+            f"{epochs(run):.1f}",
             f"{run['result']['accuracy']:.1%}",
             f"{run['result']['accuracy_with_flip']:.1%}",
             f"`{run['command']}`",
@@ -52,21 +54,37 @@ def budgets():
     parameters = {run["parameters"] for run in runs}
     assert len(parameters) == 1, f"records of different networks: {parameters}"
     text = paragraph(
-        f"The compact network ({parameters.pop():,} parameters) on two cores of an AMD EPYC ",
-        "(Zen 4) in bf16, one seed each. The time is that of training; with flip: each test ",
-        "picture is judged together with its mirror image.",
+        f"The compact network ({parameters.pop():,} parameters) on two cores of an ",
+        f"{processors(runs)} in bf16, one seed each. The whole command includes loading, ",
+        "statistics and evaluation; with flip: the logits of each test image and of its mirror ",
+        "image are added.",
     )
-    header = ["pictures", "time", "test accuracy", "with flip", "command"]
-    return text + table(header, rows) + remarks(runs)
+    header = ["images", "whole command", "training", "epochs", "test accuracy", "with flip"]
+    return text + table([*header, "command"], rows) + remarks(runs)
+
+
+def processors(kept):
+    return " or ".join(sorted({one["machine"]["processor"] for one in kept}))
+
+
+def minutes(seconds):
+    return "interrupted" if seconds is None else f"{seconds / 60:.1f} min"
+
+
+def epochs(run):
+    """How often each image was trained on, from the steps that the history counts."""
+    return run["history"][-1]["step"] * run["recipe"]["batch_size"] / run["data"]["train_size"]
 
 
 def networks():
-    """Networks of our parts at equal time, a table for each time."""
-    kept = sorted(records("equal-time-networks-*.json"), key=lambda one: one["seconds"])
+    """Networks at equal time, one table for each time."""
+    kept = sorted(records("equal-time-*.json"), key=lambda one: one["seconds"])
+    rows = [row for one in kept for row in one["rows"]]
     text = paragraph(
-        "Networks of the same stem, head and recipe, each trained on ",
-        f"{kept[0]['rows'][0]['source']} for as many steps as fit into a time on *one* core of ",
-        "that machine; mean and standard deviation of the seeds, test pictures, in percent.",
+        f"Networks with compact's recipe, each trained on {rows[0]['source']} for as ",
+        f"many steps as fit into a time on *one* core of an {processors(rows)}: mean and ",
+        "standard deviation of the seeds, test images, in percent. The recipe was tuned for ",
+        "compact alone, so the others may do better than this.",
     )
     return text + "\n".join(map(at_equal_time, kept))
 
@@ -77,36 +95,44 @@ def at_equal_time(kept):
         [
             name,
             f"{of(kept, name)[0]['parameters']:,}",
-            f"{mean(row['epochs'] for row in of(kept, name)):.1f}",
+            epochs_of(kept, name),
             spread(accuracies),
             spread(with_flip[name]),
         ]
         for name, accuracies in by_name(kept["rows"]).items()
     ]
-    seeds = len({row["seed"] for row in kept["rows"]})
-    text = paragraph(f"{kept['seconds']:.0f} s, {seeds} seeds (`{kept['command']}`):")
+    text = paragraph(f"{kept['seconds']} s, {seeds(kept)} (`{kept['command']}`):")
     header = ["network", "parameters", "epochs", "accuracy", "with flip"]
     return text + table(header, rows) + remarks([kept])
 
 
-def tricks():
+def recipe_changes():
     """The recipe and one change each."""
-    (kept,) = records("equal-time-tricks-*.json")
+    (kept,) = records("recipe-changes.json")
     rows = [
-        [
-            name,
-            f"{of(kept, name)[0]['parameters']:,}",
-            f"{mean(row['epochs'] for row in of(kept, name)):.1f}",
-            spread(accuracies),
-        ]
+        [f"**{name}**" if name == "the recipe" else name, epochs_of(kept, name), spread(accuracies)]
         for name, accuracies in by_name(kept["rows"]).items()
     ]
+    deviation = pooled_deviation(by_name(kept["rows"]))
+    if deviation is None:
+        chance = "one seed tells no standard deviation, so a gap of a point may be chance"
+    else:
+        chance = f"one standard deviation, pooled over all rows, is {100 * deviation:.1f} points"
     text = paragraph(
-        "What was tried: the recipe, and one change each, for as many steps as fit into ",
-        f"{kept['seconds']:.0f} s of one core, judged on {kept['rows'][0]['pictures']}; one seed ",
-        f"a row, so a gap of a point may be chance (`{kept['command']}`):",
+        f"The recipe of compact, and one change each: {kept['steps']:,} steps on a subset of ",
+        f"{kept['train_size']:,} training images, measured on {kept['held_out']:,} others, ",
+        f"{seeds(kept)}; {chance} (`{kept['command']}`):",
     )
-    return text + table(["", "parameters", "epochs", "accuracy"], rows) + remarks([kept])
+    return text + table(["", "epochs", "accuracy"], rows) + remarks([kept])
+
+
+def epochs_of(kept, name):
+    return f"{mean(row['epochs'] for row in of(kept, name)):.1f}"
+
+
+def seeds(kept):
+    count = len({row["seed"] for row in kept["rows"]})
+    return f"{count} seed{'s' * (count != 1)}"
 
 
 def of(kept, name):
@@ -115,30 +141,41 @@ def of(kept, name):
 
 def speeds():
     """MaxViT-T beside its peers."""
+    runs = sorted(records("forward-*.json"), key=lambda run: run["command"])
     rows = [
         [
-            f"{run['batch'] / run['median_seconds']['minimaxvit']:.1f} pictures/s",
+            f"{run['batch'] / run['median_seconds']['minimaxvit']:.1f} images/s",
             f"{run['time_over_ours']['timm']:.2f}",
             f"{run['time_over_ours']['torchvision']:.2f}",
             f"`{run['command']}`",
         ]
-        for run in sorted(records("forward-*.json"), key=lambda run: run["command"])
+        for run in runs
     ]
     text = paragraph(
-        "MaxViT-T at 224 x 224 in fp32 on the same machine, batch of 8, medians of interleaved ",
-        "rounds. A number above 1 says that the other takes longer than ours; torchvision's ",
-        "network differs (exact GELU, other padding and shortcuts):",
+        f"MaxViT-T at 224 x 224 on two cores of an {processors(runs)}, in fp32 unless the command ",
+        "says bf16, batch of 8, medians of interleaved rounds. A number above 1 means that the ",
+        "other network takes longer than ours; that of torchvision differs from the official one ",
+        "(exact GELU, other padding and shortcuts):",
     )
-    return text + table(
-        ["ours", "timm's time / ours", "torchvision's time / ours", "command"], rows
-    )
+    header = ["ours", "timm's time / ours", "torchvision's time / ours", "command"]
+    return text + table(header, rows) + "\n" + fused_attention()
+
+
+def fused_attention():
+    """Whether PyTorch's fused attention would be faster than the plain formula."""
+    (kept,) = records("attention.json")
+    ratios = [f"{row['fused_over_plain']:.2f} ({row['case']})" for row in kept["rows"]]
+    return paragraph(
+        "Attention is written as in the formula. With PyTorch's fused function the same network ",
+        f"takes {', '.join(ratios)} times as long (`{kept['command']}`).",
+    )[:-1]
 
 
 # Each table, and the records it needs.
 TABLES = {
     budgets: "compact-*.json",
-    networks: "equal-time-networks-*.json",
-    tricks: "equal-time-tricks-*.json",
+    networks: "equal-time-*.json",
+    recipe_changes: "recipe-changes.json",
     speeds: "forward-*.json",
 }
 

@@ -9,22 +9,26 @@ from pathlib import Path
 
 import torch
 
-from .allocator import keep_memory
-from .data import CIFAR10_URL, download_cifar10, load_data, normalise
-from .evaluation import evaluate
-from .machine import choose_machine
-from .network import CONFIGS, MaxViT
-from .picture import read_picture
+from .atomic_write import atomic_write
+from .configs import CONFIGS
+from .datasets.cifar10 import CIFAR10_URL, download_cifar10
+from .datasets.image_files import read_image
+from .datasets.labeled_images import normalize
+from .datasets.loading import load_data, load_shapes
+from .network import MaxViT
 from .seeing.explorer import explorer, explorer_page
 from .summary import summary
-from .training import RECORD, WEIGHTS, Recipe, fit
-from .weights import boxed, load, pretrained, pretrained_record, write_whole
-
-RUN = "runs/compact"
+from .training.allocator import keep_memory
+from .training.device import choose_device
+from .training.evaluation import evaluate
+from .training.recipe import Recipe
+from .training.run import RECORD, WEIGHTS, fit
+from .training.statistics import with_statistics
+from .weights import bundled, load, pretrained, pretrained_record
 
 
 def main(arguments=None):
-    """Run one command; what goes wrong for a reason is told in one line on standard error."""
+    """Run one command; an error with a known cause takes one line on standard error."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(arguments)
     keep_memory()
@@ -33,7 +37,8 @@ def main(arguments=None):
     except (ValueError, OSError, FloatingPointError) as error:
         sys.exit(f"minimaxvit: {error}")
     except KeyboardInterrupt:
-        sys.exit("minimaxvit: stopped; the same command goes on from the last checkpoint")
+        resume = "; the same command goes on from the last checkpoint" * (options.run is run_train)
+        sys.exit(f"minimaxvit: stopped{resume}")
 
 
 def parser():
@@ -41,68 +46,80 @@ def parser():
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     data = commands.add_parser("data", help="download CIFAR-10")
-    data.add_argument("name", choices=["cifar10"], help="which pictures")
+    data.add_argument("name", choices=["cifar10"], help="which data set")
     data.add_argument(
         "source",
         nargs="?",
         default=CIFAR10_URL,
-        help="address or copy of the official binary archive (default: %(default)s)",
+        help="address or file of the official binary archive (default: %(default)s)",
     )
     data.add_argument("--to", default="data", help="folder to unpack into (default: %(default)s)")
     data.set_defaults(run=run_data)
 
     train = commands.add_parser("train", help="train a network; the same command resumes it")
-    train.add_argument("--network", default="compact", choices=CONFIGS, help="default: compact")
-    train.add_argument("--out", default=RUN, help="folder of the run (default: %(default)s)")
+    train.add_argument(
+        "--network",
+        default="compact",
+        choices=CONFIGS,
+        metavar="NAME",
+        help=f"one of {', '.join(for_images_of(32))} (default: %(default)s)",
+    )
+    train.add_argument("--out", help="folder of the run (default: runs/NETWORK-DATA)")
     add_data_options(train)
     for field in fields(Recipe):
-        meaning = field.metadata["meaning"]
-        train.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=int if field.default is None else type(field.default),
-            default=field.default,
-            metavar="N",
-            help=meaning if field.default is None else f"{meaning} (default: %(default)s)",
-        )
-    add_machine_options(train)
+        add_recipe_option(train, field)
+    add_device_options(train)
     train.add_argument(
         "--bf16",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="multiply in bf16 (default: where the hardware does)",
+        help="compute in bf16 (default: where the hardware supports it)",
     )
     train.add_argument("--compile", action="store_true", help="compile the network first")
     train.set_defaults(run=run_train)
 
-    which = f"a run's folder, or a network in the box: {', '.join(boxed())} (default: %(default)s)"
-    measure = commands.add_parser("evaluate", help="accuracy and confusion table of a network")
-    measure.add_argument("trained", nargs="?", default="compact", help=which)
+    which = f"the folder of a run, or a pretrained network: {', '.join(bundled())}"
+    measure = commands.add_parser("evaluate", help="accuracy and confusion matrix of a network")
+    measure.add_argument(
+        "trained", nargs="?", default="compact", help=f"{which} (default: compact)"
+    )
     add_data_options(measure, None)
-    add_machine_options(measure)
+    add_device_options(measure)
     measure.set_defaults(run=run_evaluate)
 
-    predict = commands.add_parser("predict", help="the five likeliest classes of a picture")
-    predict.add_argument("picture", help="PNG or JPEG")
-    predict.add_argument("--run", dest="trained", default="compact", help=which)
+    predict = commands.add_parser("predict", help="the top-5 classes of an image")
+    predict.add_argument("image", help="PNG or JPEG file")
+    predict.add_argument(
+        "--run", dest="trained", default="compact", help=f"{which} (default: compact)"
+    )
     predict.set_defaults(run=run_predict)
 
-    look = commands.add_parser("explore", help="a page in which to see where a network looks")
-    look.add_argument("pictures", nargs="+", metavar="picture", help="PNG or JPEG")
-    look.add_argument("--run", dest="trained", default="compact", help=which)
+    look = commands.add_parser("explore", help="a page that shows where a network looks")
+    look.add_argument("images", nargs="+", metavar="image", help="PNG or JPEG file")
+    look.add_argument(
+        "--run", dest="trained", default="compact", help=f"{which} (default: compact)"
+    )
     look.add_argument("--out", default="explorer.html", help="page to write (default: %(default)s)")
     look.set_defaults(run=run_explore)
 
     tell = commands.add_parser("summary", help="stages, shapes, parameters and multiply-adds")
-    tell.add_argument("network", choices=CONFIGS)
+    tell.add_argument(
+        "network", choices=CONFIGS, metavar="NAME", help=f"one of {', '.join(CONFIGS)}"
+    )
     tell.add_argument(
         "--size",
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        help="of the pictures in pixels (default: those whose last map is one window)",
+        help="size of the images in pixels (default: the size that the network is made for)",
     )
     tell.set_defaults(run=run_summary)
     return top
+
+
+def for_images_of(side):
+    """Name the networks that are made for square images with this many pixels on a side."""
+    return [name for name, config in CONFIGS.items() if config.image_size == side]
 
 
 def add_data_options(command, default="any"):
@@ -110,14 +127,30 @@ def add_data_options(command, default="any"):
         "--data",
         default=default,
         choices=["any", "cifar10", "shapes"],
-        help="any: CIFAR-10 where it is found, else shapes"
-        + (" (default)" if default else "; default: what the run was trained on"),
+        help="data set; any: CIFAR-10 where it is found, else shapes"
+        + (" (default)" if default else " (default: the one that the run was trained on)"),
     )
-    command.add_argument("--data-folder", help="CIFAR-10's, if not MINIMAXVIT_DATA or data/")
+    command.add_argument(
+        "--data-folder", help="folder of CIFAR-10 (default: that in MINIMAXVIT_DATA, or data)"
+    )
 
 
-def add_machine_options(command):
-    command.add_argument("--device", help="cpu, cuda or cuda:1 (default: the GPU if there is one)")
+def add_recipe_option(command, field):
+    flag, meaning = f"--{field.name.replace('_', '-')}", field.metadata["meaning"]
+    if isinstance(field.default, bool):
+        options = {"action": argparse.BooleanOptionalAction}
+    else:
+        options = {
+            "type": type(field.default) if field.default is not None else int,
+            "metavar": "N",
+        }
+    if field.default is not None:
+        meaning += f" (default: {field.default})"
+    command.add_argument(flag, default=field.default, help=meaning, **options)
+
+
+def add_device_options(command):
+    command.add_argument("--device", help="cpu, cuda or cuda:1 (default: a GPU if there is one)")
 
 
 def run_data(options, command):
@@ -127,21 +160,30 @@ def run_data(options, command):
 
 def run_train(options, command):
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
-    machine = choose_machine(options.device, options.bf16, options.compile)
+    device = choose_device(options.device, options.bf16, options.compile)
     training, test = load_data(options.data, options.data_folder)
-    config = replace(CONFIGS[options.network], num_classes=len(training.classes))
-    precision = "bf16" if machine.bf16 else "fp32"
+    config, side = CONFIGS[options.network], training.images.shape[2]
+    if config.image_size != side:
+        raise ValueError(
+            f"{options.network} needs images of {config.image_size} x {config.image_size} pixels, "
+            f"and those of {training.source} are {side} x {side}: choose one of "
+            f"{', '.join(for_images_of(side))}"
+        )
+    data = "shapes" if training.source == "shapes" else "cifar10"
+    folder = options.out or f"runs/{options.network}-{data}"
+    precision = "bf16" if device.bf16 else "fp32"
     print(
-        f"{options.network} on {training.source}, computed on {machine.device} in {precision}; "
-        f"the run is kept in {options.out}",
+        f"Training {options.network} on {training.source}, on {device.name} in {precision}; "
+        f"the run is kept in {folder}",
         flush=True,
     )
-    record = fit(config, training, test, recipe, options.out, machine, command)
+    config = replace(config, num_classes=len(training.classes))
+    record = fit(config, training, test, recipe, folder, device, command)
     result = record["result"]
     print(
-        f"{result['accuracy']:.2%} on the test pictures of {record['data']['source']} after "
-        f"{result['seconds']:.0f} s, {result['accuracy_with_flip']:.2%} with their mirror images; "
-        f"weights and record are in {options.out}"
+        f"Test accuracy on {record['data']['source']} after {result['seconds']:.0f} s of training: "
+        f"{result['accuracy']:.2%}, or {result['accuracy_with_flip']:.2%} with test-time flip; "
+        f"weights and record are in {folder}"
     )
 
 
@@ -151,74 +193,75 @@ def run_evaluate(options, command):
     name = options.data if options.data else ("shapes" if trained_on == "shapes" else "cifar10")
     _, test = load_data(name, options.data_folder)
     if list(test.classes) != record["data"]["classes"]:
-        raise ValueError(f"the network {options.trained} was trained on {trained_on}, not {name}")
-    device = choose_machine(options.device).device
+        raise ValueError(
+            f"the network {options.trained} was trained on {trained_on}, not {test.source}"
+        )
+    device = choose_device(options.device).name
     model, test = model.to(device), test.to(device)
     accuracy, confusion = evaluate(model, test)
     with_flip, _ = evaluate(model, test, flip=True)
     print(
-        f"{accuracy:.2%} of {len(test)} test pictures of {test.source} are named rightly, "
-        f"{with_flip:.2%} when each is judged together with its mirror image"
+        f"Accuracy on {len(test)} test images of {test.source}: {accuracy:.2%}, "
+        f"or {with_flip:.2%} with test-time flip"
     )
-    if test.sha256() not in record["data"]["sha256"]:
-        print(f"They are not the test pictures of its record, which are of {trained_on}.")
+    if test.sha256() != record["data"]["sha256"][1]:
+        print(f"Note: these are not the test images of its record, which are of {trained_on}.")
     print(confusion_table(confusion, test.classes))
 
 
 def run_predict(options, command):
     model, record = load_trained(options.trained)
-    side = design_size(model.config)
+    side = model.config.image_size
     with torch.inference_mode():
-        shares = model(normalise(read_picture(options.picture, side)[0])).softmax(1)[0]
-    for share, index in zip(*shares.topk(min(5, len(shares))), strict=True):
-        print(f"{share:6.1%}  {record['data']['classes'][index]}")
+        image, _ = read_image(options.image, side)
+        probabilities = model(normalize(image)).softmax(1)[0]
+    top = probabilities.topk(min(5, len(probabilities)))
+    for probability, index in zip(*top, strict=True):
+        print(f"{probability:6.1%}  {record['data']['classes'][index]}")
     print(f"(by a network trained on {record['data']['source']}; it saw {side} x {side} pixels)")
 
 
 def run_explore(options, command):
     model, record = load_trained(options.trained)
-    read = [read_picture(path, design_size(model.config)) for path in options.pictures]
+    read = [read_image(path, model.config.image_size) for path in options.images]
     names = [
         f"{Path(path).name}{note and f' ({note})'}"
-        for path, (_, note) in zip(options.pictures, read, strict=True)
+        for path, (_, note) in zip(options.images, read, strict=True)
     ]
-    torch.manual_seed(0)
-    networks = {"trained": model, "random": MaxViT(model.config)}
     images = torch.cat([image for image, _ in read])
+    torch.manual_seed(0)
+    drawn, _ = load_shapes(500, 1)  # statistics take more images than somebody explores
+    untrained = with_statistics(MaxViT(model.config), drawn.images)
+    networks = {"trained": model, "untrained": untrained}
     found = explorer(networks, images, names, record["data"]["classes"])
     page = explorer_page(found, f"Where {options.trained} looks")
-    write_whole(options.out, lambda partial: partial.write_text(page, encoding="utf-8"))
-    print(f"open {options.out} in a browser; it needs nothing else, and has {len(page):,} bytes")
+    atomic_write(options.out, lambda partial: partial.write_text(page, encoding="utf-8"))
+    print(f"Open {options.out} in a browser; it is self-contained, {len(page):,} bytes")
 
 
 def run_summary(options, command):
     config = CONFIGS[options.network]
-    print(summary(options.network, config, *(options.size or 2 * [design_size(config)])))
+    print(summary(options.network, config, *(options.size or 2 * [config.image_size])))
 
 
 def load_trained(name):
-    """Load a network and its record: from the box by its name, or from a finished run's folder."""
-    if name in boxed():
+    """Load a network and its record: a pretrained one by its name, or that of a finished run."""
+    if name in bundled():
         return pretrained(name), pretrained_record(name)
     folder = Path(name)
     if not (folder / RECORD).is_file():
         raise FileNotFoundError(
-            f"no finished run in {folder}, and no network of that name in the box "
-            f"({', '.join(boxed())}): train one with `minimaxvit train --out {folder}`"
+            f"there is no finished run in {folder}, and no pretrained network of that name "
+            f"({', '.join(bundled())}): train one with `minimaxvit train --out {folder}`"
         )
     return load(folder / WEIGHTS), json.loads((folder / RECORD).read_text())
 
 
-def design_size(config):
-    """Side of the pictures whose last map is one window, in pixels."""
-    return config.window * config.stride
-
-
 def confusion_table(confusion, classes):
-    """A row a true class, a column a guess."""
-    rows = [f"{'true / guessed':>14} " + "".join(f"{name[:6]:>7}" for name in classes)]
+    """Write a confusion matrix as text, one row per true class, one column per prediction."""
+    rows = [f"{'true / predicted':>16} " + "".join(f"{name[:6]:>7}" for name in classes)]
     for name, counts in zip(classes, confusion.tolist(), strict=True):
-        rows.append(f"{name:>14} " + "".join(f"{count:>7}" for count in counts))
+        rows.append(f"{name:>16} " + "".join(f"{count:>7}" for count in counts))
     return "\n".join(rows)
 
 

@@ -13,10 +13,12 @@ from PIL import Image
 
 from minimaxvit import CONFIGS, __main__, load
 from minimaxvit.__main__ import confusion_table, main
-from minimaxvit.data import CIFAR10_URL, Pictures, shapes
+from minimaxvit.datasets import load_shapes
+from minimaxvit.datasets.cifar10 import CIFAR10_URL
+from minimaxvit.datasets.labeled_images import LabeledImages
 
-TRAINING, TEST = shapes(training=120, test=40)
-TRAIN = "train --data shapes --steps 3 --batch-size 16 --validation 20 --device cpu --no-bf16 --out"
+TRAINING, TEST = load_shapes(train_size=120, test_size=40)
+TRAIN = "train --data shapes --steps 3 --batch-size 16 --val-size 20 --device cpu --no-bf16 --out"
 
 
 def drawn(name, path=None):
@@ -62,15 +64,16 @@ def usage_error(capsys, *arguments):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_network_can_be_summed_up_at_its_own_size(name, capsys):
     main(["summary", name])
-    told = {"tiny": "224 x 224, window 7, 1000", "compact": "32 x 32, window 4, 10"}
+    side, config = CONFIGS[name].image_size, CONFIGS[name]
     first, *lines = capsys.readouterr().out.splitlines()
-    assert first == f"{name}: pictures of {told.get(name, told['tiny'])} classes"
-    assert any(line.startswith("all ") for line in lines)
+    window = f"window {config.window}, " if name not in ("vit", "resnet", "convolutions") else ""
+    assert first == f"{name}: images of {side} x {side}, {window}{config.num_classes} classes"
+    assert any(line.startswith("total ") for line in lines)
 
 
 def test_another_size_may_be_given_if_it_fits(capsys):
     main(["summary", "compact", "--size", "32", "64"])
-    assert "compact: pictures of 32 x 64" in capsys.readouterr().out
+    assert "compact: images of 32 x 64" in capsys.readouterr().out
     assert "33 x 32" in fails("summary", "compact", "--size", 33, 32)
 
 
@@ -78,16 +81,19 @@ def test_another_size_may_be_given_if_it_fits(capsys):
     "arguments",
     ["summary huge", "train --network huge", "train --data imagenet", "fly", "", "data mnist"],
 )
-def test_what_there_is_not_is_a_usage_error(arguments, capsys):
+def test_an_unknown_or_missing_argument_is_a_usage_error(arguments, capsys):
     told = usage_error(capsys, *arguments.split())
     assert "choose from" in told or "required" in told
 
 
-def test_python_m_runs_it_and_tells_errors_without_a_traceback(tmp_path):
+def test_python_m_runs_it_and_reports_errors_without_a_traceback(tmp_path):
     command = [sys.executable, "-m", "minimaxvit"]
     ran = subprocess.run([*command, "evaluate", tmp_path], capture_output=True, text=True)
     assert ran.returncode == 1 and ran.stdout == ""
-    assert ran.stderr.startswith("minimaxvit: no finished run in") and ran.stderr.count("\n") == 1
+    assert (
+        ran.stderr.startswith("minimaxvit: there is no finished run in")
+        and ran.stderr.count("\n") == 1
+    )
     ran = subprocess.run([*command, "summary", "compact"], capture_output=True, text=True)
     assert ran.returncode == 0 and ran.stdout.startswith("compact: ")
 
@@ -95,12 +101,12 @@ def test_python_m_runs_it_and_tells_errors_without_a_traceback(tmp_path):
 # data
 
 
-def test_a_nonsense_address_of_data_is_told_in_one_line(tmp_path):
+def test_a_nonsense_address_of_data_is_reported_in_one_line(tmp_path):
     assert "there is no archive nonsense" in fails("data", "cifar10", "nonsense", "--to", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_data_are_fetched_from_the_official_address_unless_told(monkeypatch, capsys):
+def test_data_are_fetched_from_the_official_address_unless_another_is_given(monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(__main__, "download_cifar10", lambda *args: asked.append(args) or "there")
     main(["data", "cifar10"])
@@ -109,7 +115,7 @@ def test_data_are_fetched_from_the_official_address_unless_told(monkeypatch, cap
     assert capsys.readouterr().out == 2 * "CIFAR-10 is in there\n"
 
 
-def test_data_that_are_not_there_are_told_in_one_line(tmp_path):
+def test_data_that_are_not_there_are_reported_in_one_line(tmp_path):
     told = fails("train", "--data", "cifar10", "--data-folder", tmp_path, "--out", tmp_path / "run")
     assert f"no CIFAR-10 in {tmp_path}" in told and "minimaxvit data cifar10" in told
     assert not (tmp_path / "run").exists()
@@ -122,16 +128,16 @@ def test_a_run_leaves_its_weights_and_a_whole_record(run):
     assert sorted(path.name for path in run.iterdir()) == ["model.safetensors", "record.json"]
     record = json.loads((run / "record.json").read_text())
     assert record["command"] == f"minimaxvit {TRAIN} '{run}'"  # it can be pasted into a shell
-    assert record["config"]["widths"] == list(CONFIGS["compact"].widths)
+    assert record["config"]["dims"] == list(CONFIGS["compact"].dims)
     assert record["config"]["num_classes"] == 10
     assert record["recipe"]["steps"] == 3 and record["recipe"]["batch_size"] == 16
     assert record["data"] == {
         "source": "shapes",
         "classes": list(TEST.classes),
         "sha256": [TRAINING.sha256(), TEST.sha256()],
-        "training": 100,
-        "validation": 20,
-        "test": 40,
+        "train_size": 100,
+        "val_size": 20,
+        "test_size": 40,
     }
     assert record["seed"] == 0
     assert record["versions"]["torch"] == torch.__version__
@@ -147,19 +153,20 @@ def test_a_run_leaves_its_weights_and_a_whole_record(run):
     assert record["parameters"] == sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_what_is_trained_on_and_what_came_out_is_told(tmp_path, capsys, few):
+def test_data_device_and_accuracy_are_printed(tmp_path, capsys, few):
     main([*TRAIN.split(), str(tmp_path / "run"), "--seed", "3"])
     first, *_, last = capsys.readouterr().out.splitlines()
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert record["seed"] == 3
-    assert first.startswith("compact on shapes") and "computed on cpu in fp32" in first
-    assert f"{record['result']['accuracy']:.2%} on the test pictures of shapes" in last
+    assert first.startswith("Training compact on shapes, on cpu in fp32; ")
+    assert last.startswith("Test accuracy on shapes after ")
+    assert f"{record['result']['accuracy']:.2%}" in last and "with test-time flip" in last
 
 
 def test_a_finished_run_is_not_trained_again_and_no_other_is_put_over_it(run, capsys, few):
     before = (run / "record.json").read_bytes()
     main([*TRAIN.split(), str(run)])
-    assert "test pictures of shapes" in capsys.readouterr().out
+    assert "Test accuracy on shapes" in capsys.readouterr().out
     told = fails(*TRAIN.split(), run, "--seed", 1)
     assert "another run" in told and "seed" in told
     assert (run / "record.json").read_bytes() == before
@@ -183,24 +190,45 @@ def test_data_are_those_that_were_asked_for(monkeypatch, tmp_path):
     [
         "--batch-size 101",
         "--network tiny",
-        "--averaging 2",
-        "--warm-up 2",
+        "--ema 2",
+        "--warmup 2",
         "--label-smoothing 2",
         "--batch-size 0",
         "--epochs 0",
         "--steps 0",
-        "--validation -1",
-        "--muon-rate -1",
+        "--val-size -1",
+        "--muon-lr -1",
         "--steps -1",
-        "--hole 40",
-        "--shift 40",
-        "--shift -1",
+        "--cutout 40",
+        "--translate 40",
+        "--translate -1",
         "--device nonsense",
     ],
 )
-def test_a_recipe_that_cannot_be_is_told_in_one_line(wrong, tmp_path, few):
+def test_a_recipe_that_cannot_be_is_reported_in_one_line(wrong, tmp_path, few):
     fails(*TRAIN.split(), tmp_path / "run", *wrong.split())
     assert not (tmp_path / "run" / "record.json").exists()
+
+
+@pytest.mark.parametrize("network", ["tiny", "xlarge"])
+def test_a_network_for_larger_images_is_refused_with_those_that_fit(network, tmp_path, few):
+    told = fails(*TRAIN.split(), tmp_path / "run", "--network", network)
+    assert f"{network} needs images of 224 x 224 pixels" in told and "shapes are 32 x 32" in told
+    fitting = ", ".join(name for name, config in CONFIGS.items() if config.image_size == 32)
+    assert told.endswith(f"choose one of {fitting}") and "compact" in fitting
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_kept_under_the_names_of_network_and_data(tmp_path, monkeypatch, few):
+    monkeypatch.chdir(tmp_path)
+    main([*TRAIN.split()[:-1], "--network", "convolutions"])
+    assert (tmp_path / "runs" / "convolutions-shapes" / "record.json").is_file()
+
+
+@pytest.mark.parametrize("flag, name", [("--no-whiten", "whiten"), ("--no-muon", "muon")])
+def test_parts_of_the_recipe_can_be_switched_off(flag, name, tmp_path, few):
+    main([*TRAIN.split(), str(tmp_path / "run"), flag])
+    assert json.loads((tmp_path / "run" / "record.json").read_text())["recipe"][name] is False
 
 
 def test_a_stopped_run_says_how_to_go_on(monkeypatch, tmp_path):
@@ -214,15 +242,15 @@ def test_a_stopped_run_says_how_to_go_on(monkeypatch, tmp_path):
 # evaluate
 
 
-def test_evaluation_repeats_the_result_and_counts_every_picture(run, capsys, few):
+def test_evaluation_repeats_the_result_and_counts_every_image(run, capsys, few):
     main(["evaluate", str(run), "--device", "cpu"])
     first, header, *rows = capsys.readouterr().out.splitlines()
     record = json.loads((run / "record.json").read_text())
     accuracy = record["result"]["accuracy"]
     with_flip = record["result"]["accuracy_with_flip"]
     assert first == (
-        f"{accuracy:.2%} of 40 test pictures of shapes are named rightly, {with_flip:.2%} when "
-        f"each is judged together with its mirror image"
+        f"Accuracy on 40 test images of shapes: {accuracy:.2%}, "
+        f"or {with_flip:.2%} with test-time flip"
     )
     counts = torch.tensor([list(map(int, row.split()[1:])) for row in rows])
     assert [row.split()[0] for row in rows] == list(TEST.classes)
@@ -235,7 +263,7 @@ def test_evaluation_repeats_the_result_and_counts_every_picture(run, capsys, few
 def test_a_row_of_the_table_is_a_true_class():
     table = confusion_table(torch.tensor([[1, 2], [3, 4]]), ("cat", "automobile"))
     assert [line.split() for line in table.splitlines()] == [
-        ["true", "/", "guessed", "cat", "automo"],
+        ["true", "/", "predicted", "cat", "automo"],
         ["cat", "1", "2"],
         ["automobile", "3", "4"],
     ]
@@ -254,18 +282,16 @@ def test_evaluation_asks_for_the_data_of_the_run(run, tmp_path, monkeypatch, cap
     assert asked == [("shapes", None), ("cifar10", "there"), ("any", None)]
 
 
-def test_evaluation_says_if_the_pictures_are_others_than_those_of_the_record(
-    run, monkeypatch, capsys
-):
+def test_evaluation_says_if_the_images_are_not_those_of_the_record(run, monkeypatch, capsys):
     monkeypatch.setattr(__main__, "load_data", lambda *_: (TRAINING, TEST[:30]))
     main(["evaluate", str(run)])
-    assert "They are not the test pictures of its record" in capsys.readouterr().out
-    other = Pictures(TEST.images, TEST.labels, tuple("abcdefghij"), "others")
+    assert "Note: these are not the test images of its record" in capsys.readouterr().out
+    other = LabeledImages(TEST.images, TEST.labels, tuple("abcdefghij"), "others")
     monkeypatch.setattr(__main__, "load_data", lambda *_: (TRAINING, other))
-    assert "trained on shapes, not cifar10" in fails("evaluate", run, "--data", "cifar10")
+    assert "trained on shapes, not others" in fails("evaluate", run, "--data", "cifar10")
 
 
-def test_what_is_in_the_box_answers_at_once(tmp_path, capsys):
+def test_pretrained_networks_predict_at_once(tmp_path, capsys):
     path = tmp_path / "figure.png"
     Image.fromarray(TEST.images[0].permute(1, 2, 0).numpy()).save(path)
     main(["predict", str(path), "--run", "compact-shapes"])
@@ -281,7 +307,7 @@ def test_without_a_finished_run_one_line_says_how_to_get_one(command, tmp_path):
     assert f"minimaxvit train --out {tmp_path / 'none'}" in told
 
 
-def test_a_run_whose_weights_are_gone_is_told(run, tmp_path):
+def test_a_run_whose_weights_are_gone_is_refused(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "copy")
     (copy / "model.safetensors").unlink()
     assert "no weights file" in fails("evaluate", copy)
@@ -299,12 +325,12 @@ def picture(path, mode, width=40, height=40, **options):
 @pytest.mark.parametrize(
     "name, mode, width, height",
     [
-        ("colour.png", "RGB", 32, 32),
+        ("color.png", "RGB", 32, 32),
         ("photo.jpg", "RGB", 50, 50),
-        ("grey.png", "L", 40, 40),
-        ("grey.jpg", "L", 40, 40),
+        ("gray.png", "L", 40, 40),
+        ("gray.jpg", "L", 40, 40),
         ("see-through.png", "RGBA", 40, 40),
-        ("grey see-through.png", "LA", 40, 40),
+        ("gray see-through.png", "LA", 40, 40),
         ("palette.png", "P", 40, 40),
         ("print.jpg", "CMYK", 40, 40),
         ("wide.png", "RGB", 90, 40),
@@ -312,13 +338,19 @@ def picture(path, mode, width=40, height=40, **options):
         ("speck.png", "RGB", 1, 2),
     ],
 )
-def test_five_classes_are_told_for_any_picture(name, mode, width, height, run, tmp_path, capsys):
+def test_the_top_5_classes_are_printed_for_any_image(
+    name, mode, width, height, run, tmp_path, capsys
+):
     path = picture(tmp_path / name, mode, width, height)
     main(["predict", str(path), "--run", str(run)])
-    *guesses, source = capsys.readouterr().out.splitlines()
-    shares = [float(line.split("%")[0]) for line in guesses]
-    assert len(guesses) == 5 and shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 100.3
-    assert len({line.split()[1] for line in guesses} & set(TEST.classes)) == 5
+    *top, source = capsys.readouterr().out.splitlines()
+    probabilities = [float(line.split("%")[0]) for line in top]
+    assert (
+        len(top) == 5
+        and probabilities == sorted(probabilities, reverse=True)
+        and 0 < sum(probabilities) <= 100.3
+    )
+    assert len({line.split()[1] for line in top} & set(TEST.classes)) == 5
     assert "trained on shapes" in source and "32 x 32" in source
 
 
@@ -328,9 +360,9 @@ def test_prediction_is_that_of_the_network(run, tmp_path, capsys):
     main(["predict", str(tmp_path / "figure.png"), "--run", str(run)])
     with torch.no_grad():
         logits = load(run / "model.safetensors")(image[None] / 127.5 - 1)
-    share, best = logits.softmax(1)[0].max(0)
+    probability, best = logits.softmax(1)[0].max(0)
     first = capsys.readouterr().out.splitlines()[0]
-    assert first == f"{share:6.1%}  {TEST.classes[best]}"
+    assert first == f"{probability:6.1%}  {TEST.classes[best]}"
 
 
 def not_a_picture(path):
@@ -348,21 +380,21 @@ def cut_short(path):
 
 @pytest.mark.parametrize("name", ["picture.png", "picture.jpg"])
 @pytest.mark.parametrize("make", [not_a_picture, nothing, cut_short])
-def test_a_picture_that_cannot_be_read_is_told_in_one_line(make, name, run, tmp_path):
+def test_an_image_that_cannot_be_read_is_reported_in_one_line(make, name, run, tmp_path):
     make(tmp_path / name)
     assert f"{name} cannot be read" in fails("predict", tmp_path / name, "--run", run)
 
 
-def test_a_picture_that_is_not_there_is_told_in_one_line(run, tmp_path):
+def test_an_image_that_is_not_there_is_reported_in_one_line(run, tmp_path):
     path = tmp_path / "absent.png"
-    assert fails("predict", path, "--run", run) == f"minimaxvit: there is no picture {path}"
+    assert fails("predict", path, "--run", run) == f"minimaxvit: there is no image {path}"
     assert "cannot be read" in fails("predict", tmp_path, "--run", run)
 
 
 # explore
 
 
-def test_a_page_is_written_for_pictures_of_any_size(run, tmp_path, capsys):
+def test_a_page_is_written_for_images_of_any_size(run, tmp_path, capsys):
     paths = [
         picture(tmp_path / "a <b>.png", "RGB", 32, 32),
         picture(tmp_path / "c.jpg", "L", 90, 40),
@@ -370,9 +402,9 @@ def test_a_page_is_written_for_pictures_of_any_size(run, tmp_path, capsys):
     out = tmp_path / "pages" / "explorer.html"
     main(["explore", *map(str, paths), "--run", str(run), "--out", str(out)])
     page = out.read_text()
-    assert f"open {out} in a browser" in capsys.readouterr().out
+    assert f"Open {out} in a browser" in capsys.readouterr().out
     assert "<h1>Where " in page and "a \\u003cb>.png" in page
-    assert "c.jpg (the middle square of 40 x 90 pixels, brought from 40 x 40 to 32 x 32)" in page
+    assert "c.jpg (the center square of 40 x 90 pixels, resized from 40 x 40 to 32 x 32)" in page
     assert [path.name for path in out.parent.iterdir()] == ["explorer.html"]
 
 
@@ -386,6 +418,6 @@ def test_a_page_that_cannot_be_written_leaves_nothing(run, tmp_path):
     }
 
 
-def test_exploring_what_is_not_there_is_told_in_one_line(run, tmp_path):
+def test_exploring_what_is_not_there_is_reported_in_one_line(run, tmp_path):
     path = tmp_path / "absent.png"
-    assert fails("explore", path, "--run", run) == f"minimaxvit: there is no picture {path}"
+    assert fails("explore", path, "--run", run) == f"minimaxvit: there is no image {path}"
