@@ -1,9 +1,9 @@
-"""Render the course: execute a copy of every lesson and write pages that need no network.
+"""Render the course: execute a copy of every lesson and write pages that work offline.
 
     python notebooks/render.py --run runs/lessons --out build/lessons
 
 What runs is a copy beside the output, so the lessons in the checkout stay as they are. The pages
-take the output's name once all are written, so a failure leaves the pages made before.
+get the name of the output when all are written, so a failure leaves earlier pages as they were.
 """
 
 import argparse
@@ -41,19 +41,19 @@ TEX = re.compile(r"(?<!\\)\$[^$]+(?<!\\)\$|\$\$|\\\\[(\[]|\\begin\{")
 
 @dataclass
 class Page:
-    """A page and what its neighbours and the index say of it."""
+    """A page, and what the index and the pages before and after it show of it."""
 
     page: str
     title: str
     body: str = ""
     question: str = ""
     time: str = ""
-    picture: str = ""
+    figure: str = ""
     seconds: float = 0.0
 
 
 def beside(path):
-    """Tell nbclient and nbconvert to look for files where the lesson lies."""
+    """Tell nbclient and nbconvert to look for files in the folder of the lesson."""
     return {"metadata": {"path": str(path.parent)}}
 
 
@@ -66,9 +66,9 @@ def execute(path):
         timeout=3600,
         coalesce_streams=True,
         resources=beside(path),
-        extra_arguments=["--log-level=ERROR"],  # each kernel would warn of its port
+        extra_arguments=["--log-level=ERROR"],  # else each kernel warns of its port
     )
-    # A backend set outside would keep the kernel from showing its pictures.
+    # A backend set outside would keep the kernel from showing its figures.
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     with client.setup_kernel(env=environment):
         for number, cell in enumerate(notebook.cells):
@@ -80,22 +80,22 @@ def execute(path):
 
 
 def refuse(name, notebook, soup):
-    """Stop at what a page without network, or a reader without sight, could not make out."""
+    """Stop at what does not work offline, or for a reader who cannot see the figures."""
     for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type == "markdown" and TEX.search(CODE.sub("", cell.source)):
-            sys.exit(f"{name}, cell {number}: TeX needs the network; write code or plain text")
+            sys.exit(f"{name}, cell {number}: TeX needs the network: write code or plain text")
     for tag in soup.select("[src], link[href]"):
         cell = len(tag.find_all_previous(class_="cell"))
         if urlsplit(tag.get("src", tag.get("href"))).scheme != "data":
             sys.exit(f"{name}, cell {cell}: {str(tag)[:80]} is not part of the page")
         if tag.get("alt", "").startswith("No description has been provided"):
-            sys.exit(f"{name}, cell {cell}: a picture without 'alt' in its output's metadata")
+            sys.exit(f"{name}, cell {cell}: an image without 'alt' in its output's metadata")
     if len(soup.select("h1")) != 1:
         sys.exit(f"{name}: a lesson has one first-level heading, not {len(soup.select('h1'))}")
 
 
 def mend_links(soup, names):
-    """Point links between lessons at their pages; files that are no page become plain text."""
+    """Point links between lessons at their pages; links to other files become plain text."""
     for link in soup.select("a.anchor-link"):
         link.decompose()
     for link in soup.select("a[href]"):
@@ -107,21 +107,21 @@ def mend_links(soup, names):
 
 
 def question(soup):
-    """The first sentence below the title, past a label such as "Question."."""
+    """The first sentence below the title, after a label such as "Question."."""
     paragraph = soup.h1.find_next("p")
     sentences = re.split(r"(?<=[.?!:])\s+", paragraph.get_text()) if paragraph else []
     return next((sentence for sentence in sentences if len(sentence.split()) > 2), "")
 
 
 def reading_time(soup):
-    """What stands behind "Time:" in the lesson's head, up to the first comma or semicolon."""
+    """What the lesson says after "Time:", up to the first comma or semicolon."""
     items = (item.get_text() for item in soup.select("li"))
-    told = next((text for text in items if text.startswith("Time:")), "")
-    return re.split("[,;]", told.removeprefix("Time:"))[0].strip(" .")
+    found = next((text for text in items if text.startswith("Time:")), "")
+    return re.split("[,;]", found.removeprefix("Time:"))[0].strip(" .")
 
 
-def first_picture(soup):
-    """The picture by which the index tells a lesson from the others."""
+def first_figure(soup):
+    """The figure that stands for the lesson in the index."""
     return str(soup.find("img") or "")
 
 
@@ -141,20 +141,20 @@ def render(path, names):
     soup = BeautifulSoup(html, "html.parser")
     mend_links(soup, names)
     refuse(path.name, notebook, soup)
-    told = question(soup), reading_time(soup), first_picture(soup)
-    return Page(path.stem + ".html", soup.h1.get_text(), str(soup), *told, seconds)
+    shown = question(soup), reading_time(soup), first_figure(soup)
+    return Page(path.stem + ".html", soup.h1.get_text(), str(soup), *shown, seconds)
 
 
 def stylesheet():
-    """Our style and the colours of code, by day and by night."""
-    day = HtmlFormatter(style="default").get_style_defs(".highlight")
-    night = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    """Our style and the colors of code, in light mode and in dark mode."""
+    light = HtmlFormatter(style="default").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
     ours = (HERE / "template" / "style.css").read_text()
-    return f"{day}\n@media (prefers-color-scheme: dark) {{\n{night}\n}}\n{ours}"
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{ours}"
 
 
 def write_pages(folder, lessons, record):
-    """Write the index, the lessons and the training run, each with everything it needs inside."""
+    """Write the index, the lessons and the training run, each page with all it needs inside."""
     loader = jinja2.FileSystemLoader(HERE / "template")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
     environment.filters.update(duration=duration, readable=readable)
@@ -191,7 +191,7 @@ def write_pages(folder, lessons, record):
 
 
 def main(arguments=None):
-    """Check what can be checked at once, run the lessons, and only then replace earlier pages."""
+    """Check the options, run the lessons, and only then replace earlier pages."""
     parser = argparse.ArgumentParser(description="Render the lessons to pages.")
     parser.add_argument("--run", type=Path, help="folder of a finished training run")
     parser.add_argument("--out", type=Path, default=Path("build/lessons"), help="folder to write")
@@ -201,10 +201,10 @@ def main(arguments=None):
     index = out / "index.html"
     free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     if not free and not (index.is_file() and GENERATOR in index.read_text(encoding="utf-8")):
-        sys.exit(f"{out} exists and was not made here; name another --out")
+        sys.exit(f"{out} exists and was not made by this script; name another --out")
     names = sorted(path.name for path in options.notebooks.glob("*.ipynb"))
     if not names:
-        sys.exit(f"There are no lessons in {options.notebooks}")
+        sys.exit(f"there are no lessons in {options.notebooks}")
 
     half = out.with_name(f".{out.name}-{os.getpid()}")
     work, made = half / "notebooks", half / "made"

@@ -1,4 +1,4 @@
-"""What the course shows of a training run: its curve, its record, and how to read them aloud."""
+"""What the course shows of a training run: its curves and its record, in readable numbers."""
 
 import base64
 import io
@@ -8,53 +8,53 @@ import sys
 from matplotlib import rc_context
 
 from minimaxvit.seeing import draw_history
-from minimaxvit.seeing.history import MEASURED
+from minimaxvit.seeing.draw.history import MEASURED
 
-LONG = {"history", "confusion", "mistakes"}  # of a record; too long to be read in a table
+LONG = {"history", "confusion", "mistakes"}  # parts of a record that are too long for a table
 TRAIN_FIRST = "train first: minimaxvit train --out runs/lessons, then pass --run runs/lessons"
 
 
 def read_record(run):
-    """Read the record of a finished run; a course without one would show an empty curve."""
+    """Read the record of a finished run, or say what is missing and exit."""
     if run is None:
-        sys.exit(f"The course shows a training run, and none was given; {TRAIN_FIRST}")
+        sys.exit(f"the course shows a training run, but none was given; {TRAIN_FIRST}")
     path = run / "record.json"
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:
-        sys.exit(f"There is no {path}; {TRAIN_FIRST}")
+        sys.exit(f"there is no {path}; {TRAIN_FIRST}")
     except json.JSONDecodeError as error:
-        sys.exit(f"{path} is cut short or no JSON ({error}); {TRAIN_FIRST}")
+        sys.exit(f"{path} is cut short or not JSON ({error}); {TRAIN_FIRST}")
     last = (record.get("history") or [{}])[-1]
-    # A run may hold no pictures out, so validation may be missing where training may not.
+    # A run may hold out no images, so validation may be missing, but training may not.
     missing = [key for key in MEASURED[:2] if last.get(key) is None]
     missing += [] if isinstance(record.get("result"), dict) else ["result"]
     if missing:
-        sys.exit(f"{path} ends without {', '.join(missing)}: let the run finish, or {TRAIN_FIRST}")
+        sys.exit(f"{path} lacks {', '.join(missing)}: let the run finish, or {TRAIN_FIRST}")
     return record
 
 
 def draw_curve(history, source):
-    """Give the curves as an element of the page, with their numbers for those who cannot see."""
-    figure, sentence = draw_history(history, source)
+    """Return the curves as an element of the page, with their numbers as alt text."""
+    figure, alt = draw_history(history, source)
     svg = io.BytesIO()
     with rc_context({"svg.hashsalt": "curve"}):
         figure.savefig(svg, format="svg", metadata={"Date": None})
     source = "data:image/svg+xml;base64," + base64.b64encode(svg.getvalue()).decode()
-    return f'<p><img src="{source}" alt="{sentence}"></p>'
+    return f'<p><img src="{source}" alt="{alt}"></p>'
 
 
 def record_tables(record):
-    """Group the record for reading: the result, loose facts such as the seed, then the rest."""
-    told = {key: value for key, value in record.items() if key not in LONG}
-    groups = {key: value for key, value in told.items() if isinstance(value, dict)}
-    loose = {key: value for key, value in told.items() if key not in groups}
-    ordered = {"result": groups.pop("result"), "run": loose, **groups}
+    """Group the record into tables: the result, single facts such as the seed, then the rest."""
+    short = {key: value for key, value in record.items() if key not in LONG}
+    groups = {key: value for key, value in short.items() if isinstance(value, dict)}
+    single = {key: value for key, value in short.items() if key not in groups}
+    ordered = {"result": groups.pop("result"), "run": single, **groups}
     return {"Configuration" if k == "config" else k.capitalize(): v for k, v in ordered.items()}
 
 
 def duration(seconds):
-    """Seconds as a person says them."""
+    """Write seconds as people do: 2 min 5 s."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -62,7 +62,7 @@ def duration(seconds):
 
 
 def readable(value, key=""):
-    """A value of the record as text; its name tells accuracies and times from other numbers."""
+    """Write a value of the record as text; `key` says whether it is an accuracy or a time."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {readable(item, name)}" for name, item in value.items())
     if isinstance(value, list):

@@ -45,8 +45,8 @@ def test_running_it_again_would_give_the_same_file(path):
 def test_it_is_short(path):
     words = sum(len(cell.source.split()) for cell in read(path, "markdown"))
     lines = [line for cell in read(path, "code") for line in cell.source.splitlines()]
-    assert words <= 1500
-    assert sum(bool(line.strip()) for line in lines) <= 150
+    assert words <= 2500
+    assert sum(bool(line.strip()) for line in lines) <= 200
     assert path.stat().st_size < 1_000_000
 
 
@@ -62,7 +62,7 @@ def test_nbval_compares_nine_cells_in_ten(path):
 
 
 @every_notebook
-def test_every_picture_is_told_with_its_numbers(path):
+def test_every_picture_has_alternative_text_with_its_numbers(path):
     for cell in read(path, "code"):
         for output in cell.outputs:
             for kind in output.get("data", {}):
@@ -110,7 +110,7 @@ BROKEN = {
     "no scale": (
         3,
         "attention.py",
-        {"self.head_width**-0.5": "1.0", "attn_mask=bias[None]": "attn_mask=bias[None], scale=1.0"},
+        {"self.head_dim**-0.5": "1.0"},
     ),
     "bias table transposed": (5, "position.py", {"self.table.flatten": "self.table.mT.flatten"}),
 }

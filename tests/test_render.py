@@ -1,4 +1,4 @@
-"""The rendered course: pages that hold together without network, and builds that fail cleanly."""
+"""The rendered course: its pages work together offline, and a build that fails leaves no mess."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from minimaxvit.seeing.history import describe_history
+from minimaxvit.seeing.draw.history import describe_history
 
 nbformat = pytest.importorskip("nbformat", reason="the lessons extra is not installed")
 pytest.importorskip("nbconvert", reason="the lessons extra is not installed")
@@ -28,7 +28,7 @@ ALT = 'Block 3 holds "12" pixels & no more'
 
 @pytest.fixture(scope="module")
 def render():
-    """The script as a module; it is no part of the package, so its folder joins the path."""
+    """The script as a module; it is not part of the package, so its folder joins the path."""
     sys.path.insert(0, str(NOTEBOOKS))
     yield importlib.import_module("render")
     sys.path.remove(str(NOTEBOOKS))
@@ -98,7 +98,7 @@ RECORD = {
             "step": 10 * epoch,
             "loss": 2 / epoch,
             "train_accuracy": 0.9 - 0.5 / epoch,
-            "validation_accuracy": 0.8 - 0.4 / epoch,
+            "val_accuracy": 0.8 - 0.4 / epoch,
             "seconds": 2.5 * epoch,
         }
         for epoch in (1, 2, 3, 4)
@@ -159,7 +159,7 @@ def test_every_link_leads_to_a_page_and_an_anchor(pages):
                 assert not target.fragment or there.find(id=unquote(target.fragment)), link
 
 
-def test_lessons_are_chained_and_the_index_tells_of_each(pages):
+def test_lessons_are_chained_and_the_index_describes_each(pages):
     first, second, index = pages["01-first.html"], pages["02-second.html"], pages["index.html"]
     assert first.find("a", rel="next")["href"] == "02-second.html"
     assert second.find("a", rel="prev")["href"] == "01-first.html"
@@ -168,9 +168,9 @@ def test_lessons_are_chained_and_the_index_tells_of_each(pages):
         "What is a block?",
         "Second",
     ]
-    told = index.select_one(".lessons li").get_text()
-    assert "Which pixels meet?" in told
-    assert re.search(r"20 minutes to read; the code ran in \d+(\.\d)? (s|min)", told)
+    shown = index.select_one(".lessons li").get_text()
+    assert "Which pixels meet?" in shown
+    assert re.search(r"20 minutes to read; the code ran in \d+(\.\d)? (s|min)", shown)
     assert "Ran in" in index.select(".lessons li")[1].get_text()
     assert [len(item.select("img")) for item in index.select(".lessons li")] == [1, 0]
     assert index.select_one(".lessons img")["alt"] == ALT
@@ -205,7 +205,7 @@ def test_pages_suit_keyboard_and_screen_reader(pages):
     assert pages["01-first.html"].nav and pages["training.html"].nav
 
 
-def test_alternative_text_comes_from_the_output(pages):
+def test_alt_text_comes_from_the_output(pages):
     assert [image["alt"] for image in pages["01-first.html"].select("img")] == [ALT, "An svg"]
 
 
@@ -221,14 +221,14 @@ def test_long_printed_lines_wrap_and_short_ones_stay(pages):
     assert ["sentence" in box["class"] for box in printed] == [True, False, False]
 
 
-def test_curve_says_the_numbers_of_the_record(render, pages):
+def test_curve_has_the_numbers_of_the_record(render, pages):
     for name in ("index.html", "training.html"):
         alt = pages[name].select("img")[-1]["alt"]
         for number in ("2.000", "0.500", "40.0%", "77.5%", "70.0%", "7.5 points below training"):
             assert number in alt
     changed = [
         *RECORD["history"],
-        {**RECORD["history"][0], "epoch": 5, "validation_accuracy": 0.95},
+        {**RECORD["history"][0], "epoch": 5, "val_accuracy": 0.95},
     ]
     takeaway, alt = describe_history(changed, "shapes")
     assert takeaway == "shapes: validation accuracy ends at 95.0%, 55.0 points above training"
@@ -236,9 +236,9 @@ def test_curve_says_the_numbers_of_the_record(render, pages):
 
 
 def test_a_run_without_validation_has_a_curve_too(render):
-    history = [{**row, "validation_accuracy": None} for row in RECORD["history"]]
+    history = [{**row, "val_accuracy": None} for row in RECORD["history"]]
     curve = sys.modules["training_page"].draw_curve(history, "CIFAR-10 (JPEG)")
-    assert "CIFAR-10 (JPEG): training accuracy ends at 77.5%; no pictures were held out" in curve
+    assert "CIFAR-10 (JPEG): training accuracy ends at 77.5%; no images were held out" in curve
     assert "validation accuracy" not in curve
 
 
@@ -272,11 +272,11 @@ def test_a_failing_cell_is_named_and_earlier_pages_stay(built, tmp_path):
 @pytest.mark.parametrize(
     "record, said",
     [
-        (None, "There is no"),
+        (None, "there is no"),
         ("{", "cut short"),
-        ({"history": []}, "ends without loss"),
-        ({**RECORD, "history": [{"epoch": 1, "loss": 2.0}]}, "ends without train_accuracy"),
-        ({key: RECORD[key] for key in RECORD if key != "result"}, "ends without result"),
+        ({"history": []}, "lacks loss"),
+        ({**RECORD, "history": [{"epoch": 1, "loss": 2.0}]}, "lacks train_accuracy"),
+        ({key: RECORD[key] for key in RECORD if key != "result"}, "lacks result"),
     ],
 )
 def test_a_run_that_is_missing_or_unfinished_says_what_to_do(render, tmp_path, record, said):
@@ -295,9 +295,9 @@ def test_no_run_at_all_says_what_to_do(render):
         render.main([])
 
 
-def test_a_folder_of_somebody_else_is_left_alone(render, tmp_path):
+def test_a_folder_that_it_did_not_make_is_left_alone(render, tmp_path):
     mine = write_run(tmp_path / "mine")
-    with pytest.raises(SystemExit, match="was not made here"):
+    with pytest.raises(SystemExit, match="was not made by this script"):
         render.main(arguments(tmp_path, run=mine, out=mine))
     assert (mine / "record.json").exists()
 
@@ -349,6 +349,6 @@ def test_text_fits_a_phone(pages, built, tmp_path):
     dumped = subprocess.run(
         [*command, (tmp_path / "phone.html").as_uri()], capture_output=True, text=True, timeout=60
     )
-    widths = [int(width) for width in re.findall(r"width=(\d+) ", dumped.stdout)]
-    assert len(widths) == len(pages), dumped.stderr
-    assert max(widths) <= 400
+    dims = [int(width) for width in re.findall(r"width=(\d+) ", dumped.stdout)]
+    assert len(dims) == len(pages), dumped.stderr
+    assert max(dims) <= 400
