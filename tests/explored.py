@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from browser import text_of
 from helpers import randomize
 from torch import nn
 
 from minimaxvit import MAXVIT_PARTS, BlockAttention, MaxViT, MaxViTConfig, MBConv
 from minimaxvit.datasets.labeled_images import normalize
 from minimaxvit.relatives import ClassTokenHead, PatchEmbedding
-from minimaxvit.seeing import record_attention
+from minimaxvit.seeing import record_attention, rollout, trace
 from minimaxvit.seeing.explorer import explorer
 from minimaxvit.steps import Add, Append, Attend, Part, Taps
 
@@ -49,6 +50,21 @@ def rounded(model, pictures, index):
         )
         for name, each in maps.items()
     }
+
+
+def compare_fields(page, model, pictures, gates=True):
+    """Compare what the page says of each layer's field with paths and rollout by Python."""
+    h, w = pictures.shape[2:]
+    for name in model.layers():
+        said = text_of(page, name, "summary")
+        query = tuple(map(int, re.match(r"row (\d+), column (\d+)", said).groups()))
+        paths = trace(model, h, w, name, query, gates)["pixels"]
+        reached, most = (paths > 0).sum(), int(paths.max())
+        assert f": {reached} of {h * w} pixels, by up to {most:,} path" in said
+        half = int(re.search(r"half of the rollout on (\d+)", said)[1])
+        taken = rollout(model, pictures, name, query)[0].flatten().sort(descending=True).values
+        known = (taken.cumsum(0) < 0.5 - 1e-9).sum() + 1
+        assert abs(half - known) <= 1  # the page's scores are rounded
 
 
 def carried(fragment):

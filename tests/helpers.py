@@ -38,6 +38,15 @@ def noise(*shape, seed=1):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def normalized(x, norm):
+    """What a batch norm makes of a map, by its formula."""
+    mean, var = norm.running_mean, norm.running_var
+    if norm.training:
+        mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+    mean, var, weight, bias = (v[:, None, None] for v in (mean, var, norm.weight, norm.bias))
+    return (x - mean) / torch.sqrt(var + 1e-3) * weight + bias
+
+
 def said_reads(steps, h, w, k=0):
     """Which places reach which, as steps say: bool (out, in), places as in minimaxvit/steps.py.
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from browser import alive, choose, hover, in_a_browser, text_of
 from einops import rearrange
+from explored import compare_fields
 from helpers import noise, randomize
 from torch import nn
 from training_helpers import few_shapes
@@ -300,14 +301,7 @@ def test_it_opens_in_the_explorer(model, open_page):
             compare_strongest(page, layer, attention, 64)
             choose(page, "query", "")
     choose(page, "view", "fields")
-    for layer in model.layers():
-        said = text_of(page, layer, "summary")
-        query = tuple(map(int, re.match(r"row (\d+), column (\d+)", said).groups()))
-        paths = trace(model, 32, 32, layer, query)["pixels"]
-        assert f": {(paths > 0).sum()} of 1024 pixels, by up to {int(paths.max()):,} path" in said
-        half = int(re.search(r"half of the rollout on (\d+)", said)[1])
-        taken = rollout(model, images, layer, query)[0].flatten().sort(descending=True).values
-        assert abs(half - ((taken.cumsum(0) < 0.5 - 1e-9).sum() + 1)) <= 1  # scores are rounded
+    compare_fields(page, model, images)
 
 
 def compare_strongest(page, layer, attention, query):

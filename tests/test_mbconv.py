@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import few, noise, randomize
+from helpers import few, noise, normalized, randomize
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,14 +41,6 @@ def same_conv3x3(x, weight, stride, groups=1):
                 seen = padded[:, first : first + share, top : top + 3, left : left + 3]
                 out[:, channel, row, column] = (seen * weight[channel]).sum((1, 2, 3))
     return out
-
-
-def normalized(x, norm):
-    mean, var = norm.running_mean, norm.running_var
-    if norm.training:
-        mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
-    mean, var, weight, bias = (v[:, None, None] for v in (mean, var, norm.weight, norm.bias))
-    return (x - mean) / torch.sqrt(var + 1e-3) * weight + bias
 
 
 def pointwise(x, conv):

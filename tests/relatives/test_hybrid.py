@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import measured_reads, noise, randomize, said_reads
+from helpers import measured_reads, noise, normalized, randomize, said_reads
 
 from minimaxvit import (
     CONFIGS,
@@ -22,14 +22,6 @@ from minimaxvit.layers import gelu
 from minimaxvit.relatives import CONVOLUTIONS, HYBRID, ConvStem, PooledConvs
 
 SMALL = replace(HYBRID, dims=(8, 32, 48), stem_dim=4, window=2)
-
-
-def normalized(x, norm):
-    mean, var = norm.running_mean, norm.running_var
-    if norm.training:
-        mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
-    mean, var, weight, bias = (v[:, None, None] for v in (mean, var, norm.weight, norm.bias))
-    return (x - mean) / torch.sqrt(var + 1e-3) * weight + bias
 
 
 def stem_steps(stem, images):

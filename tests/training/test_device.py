@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+import training_helpers
 from helpers import randomize
 
-from minimaxvit import MaxViT, MaxViTConfig
-from minimaxvit.block import MAXVIT_PARTS
+from minimaxvit import MaxViT
 from minimaxvit.training.device import (
     DataParallelGradients,
     DeviceSettings,
@@ -16,15 +16,7 @@ from minimaxvit.training.device import (
     keep_strided_depthwise_in_fp32,
 )
 
-SMALL = MaxViTConfig(
-    dims=(32,),
-    depths=(1,),
-    stem_dim=32,
-    window=4,
-    parts=(MAXVIT_PARTS,),
-    expansion=1,
-    num_classes=10,
-)
+SMALL = replace(training_helpers.SMALL, drop_path=0.0)  # what drops depends on the thread
 
 
 def batch(size, side=16):

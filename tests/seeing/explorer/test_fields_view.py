@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 from browser import alive, choose, in_a_browser, pixel, text_of
-from explored import CLASSES, SMALL, carried, images
+from explored import CLASSES, SMALL, carried, compare_fields, images
 
 from minimaxvit import MAXVIT_PARTS, MaxViT, MBConv
-from minimaxvit.seeing import effective_field, extent, middle, rollout, trace
+from minimaxvit.seeing import effective_field, extent, middle, trace
 from minimaxvit.seeing.explorer import explorer
 
 
@@ -22,17 +22,7 @@ def test_every_field_reaches_what_python_reaches(small, open_page):
         choose(page, "squeeze-excitation", str(gates).lower())
         page.locator("[data-layer='1.1 MBConv'] canvas[data-of=exact]").focus()
         page.keyboard.press("ArrowLeft")
-        for name in model.layers():
-            said = text_of(page, name, "summary")
-            row, column = map(int, re.match(r"row (\d+), column (\d+)", said).groups())
-            paths = trace(model, 16, 32, name, (row, column), gates)["pixels"]
-            assert (
-                f": {(paths > 0).sum()} of 512 pixels, by up to {int(paths.max()):,} path" in said
-            )
-            half = int(re.search(r"half of the rollout on (\d+)", said)[1])
-            shares = rollout(model, pictures[:1], name, (row, column))[0].flatten()
-            known = (shares.sort(descending=True).values.cumsum(0) < 0.5 - 1e-9).sum() + 1
-            assert abs(half - known) <= 1  # the page's scores are rounded
+        compare_fields(page, model, pictures[:1], gates)
 
 
 @in_a_browser
@@ -85,14 +75,7 @@ def test_fields_go_through_any_attention(odd, open_page):
     model, pictures, fragment = odd
     page = alive(open_page, fragment)
     choose(page, "view", "fields")
-    for name in model.layers():
-        said = text_of(page, name, "summary")
-        query = tuple(map(int, re.match(r"row (\d+), column (\d+)", said).groups()))
-        paths = trace(model, 16, 16, name, query)["pixels"]
-        assert f": {(paths > 0).sum()} of 256 pixels, by up to {int(paths.max()):,} path" in said
-        half = int(re.search(r"half of the rollout on (\d+)", said)[1])
-        taken = rollout(model, pictures, name, query)[0].flatten().sort(descending=True).values
-        assert abs(half - ((taken.cumsum(0) < 0.5 - 1e-9).sum() + 1)) <= 1
+    compare_fields(page, model, pictures)
     choose(page, "attention", "none")
     choose(page, "squeeze-excitation", "false")
     assert ": 16 of 256 pixels" in text_of(page, "1.1 RowAttention", "summary").replace("36", "16")

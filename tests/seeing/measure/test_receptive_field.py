@@ -5,17 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from explored import SMALL
 from helpers import noise, randomize
 from torch import nn
 
 from minimaxvit import (
     CONFIGS,
-    MAXVIT_PARTS,
     BlockAttention,
     Downsample,
     GridAttention,
     MaxViT,
-    MaxViTConfig,
     MBConv,
     maxvit,
 )
@@ -24,9 +23,6 @@ from minimaxvit.network import Stem
 from minimaxvit.relatives import ConvStem, PooledConvs
 from minimaxvit.seeing import count_paths, trace
 
-SMALL = MaxViTConfig(
-    depths=(1, 2), dims=(32, 32), stem_dim=8, window=2, num_classes=3, parts=2 * (MAXVIT_PARTS,)
-)
 CASES = {
     "MaxViT": (SMALL, 16, 32),
     "no grid": (replace(SMALL, parts=2 * ((MBConv, BlockAttention),)), 32, 32),

@@ -6,15 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from einops import rearrange
+from explored import SMALL
 from helpers import noise, randomize
 from torch import nn
 
 from minimaxvit import (
-    MAXVIT_PARTS,
     BlockAttention,
     GridAttention,
     MaxViT,
-    MaxViTConfig,
     MBConv,
     maxvit,
 )
@@ -22,9 +21,6 @@ from minimaxvit.seeing import record_attention
 from minimaxvit.seeing.measure.recording import attention_maps
 from minimaxvit.steps import Add, Attend, Part
 
-SMALL = MaxViTConfig(
-    depths=(1, 2), dims=(32, 64), stem_dim=8, window=2, num_classes=3, parts=2 * (MAXVIT_PARTS,)
-)
 BOTH = pytest.mark.parametrize("layer", [BlockAttention, GridAttention])
 
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from explored import SMALL
+from explored import images as pictures
 from helpers import randomize
 from torch import nn
 
 from minimaxvit import (
-    MAXVIT_PARTS,
     BlockAttention,
     GridAttention,
     MaxViT,
-    MaxViTConfig,
     MBConv,
     maxvit,
 )
@@ -27,15 +27,6 @@ from minimaxvit.seeing.measure.reads import Places, lower, lower_part
 from minimaxvit.seeing.measure.rollout import TakeMeans
 from minimaxvit.seeing.measure.walking import walk, walk_part
 from minimaxvit.steps import Taps
-
-SMALL = MaxViTConfig(
-    depths=(1, 2), dims=(32, 32), stem_dim=8, window=2, num_classes=3, parts=2 * (MAXVIT_PARTS,)
-)
-
-
-def pictures(n, h, w):
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(256, (n, 3, h, w), generator=generator, dtype=torch.uint8)
 
 
 @pytest.mark.parametrize("query", [None, (1, 2)])
