@@ -1,6 +1,6 @@
 """Run `minimaxvit train` on a budget of steps, time all of it, and keep its record.
 
-    python benchmarks/compact.py {cifar10,shapes} STEPS [--bundle] [OPTION ...]
+    python benchmarks/compact.py {cifar10,shapes} STEPS [--seed N] [--bundle] [OPTION ...]
 
 OPTIONs are those of `minimaxvit train`. The time is that of the whole command by the clock: start,
 loading, training, statistics and evaluation. The record goes to benchmarks/results/, the run stays
@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 from minimaxvit.atomic_write import atomic_write
 from minimaxvit.datasets import load_data
 from minimaxvit.training.evaluation import evaluation_record
@@ -30,8 +32,12 @@ def main():
     parser.add_argument("data", choices=["cifar10", "shapes"])
     parser.add_argument("steps", type=int)
     parser.add_argument("--bundle", action="store_true", help="put the network into the package")
+    parser.add_argument("--seed", type=int, default=0)
     options, recipe = parser.parse_known_args()
-    name = f"compact-{options.data}-{options.steps}-steps"
+    kind = "gpu" if torch.cuda.is_available() else "compact"
+    name = f"{kind}-{options.data}-{options.steps}-steps"
+    if options.seed:
+        name, recipe = f"{name}-seed-{options.seed}", [*recipe, "--seed", str(options.seed)]
     folder = Path("runs") / name
     command = [
         "minimaxvit",

@@ -63,6 +63,30 @@ def budgets():
     return text + table([*header, "command"], rows) + remarks(runs)
 
 
+def on_a_gpu():
+    """The compact network on one GPU."""
+    runs = sorted(records("gpu-*.json"), key=lambda run: run["command"])
+    rows = [
+        [
+            minutes(run["result"].get("whole_seconds")),
+            minutes(run["result"]["seconds"]),
+            f"{epochs(run):.1f}",
+            f"{run['result']['accuracy']:.1%}",
+            f"{run['result']['accuracy_with_flip']:.1%}",
+            f"`{run['command']}`",
+        ]
+        for run in runs
+    ]
+    gpus = " or ".join(sorted({run["machine"]["gpu"] for run in runs}))
+    torches = " or ".join(sorted({run["versions"]["torch"] for run in runs}))
+    text = paragraph(
+        f"The same network on one GPU ({gpus}, torch {torches}, bf16), on ",
+        f"{runs[0]['data']['source']}; each step is replayed as one CUDA graph:",
+    )
+    header = ["whole command", "training", "epochs", "test accuracy", "with flip", "command"]
+    return text + table(header, rows) + remarks(runs)
+
+
 def processors(kept):
     return " or ".join(sorted({one["machine"]["processor"] for one in kept}))
 
@@ -174,6 +198,7 @@ def fused_attention():
 # Each table, and the records it needs.
 TABLES = {
     budgets: "compact-*.json",
+    on_a_gpu: "gpu-*.json",
     networks: "equal-time-*.json",
     recipe_changes: "recipe-changes.json",
     speeds: "forward-*.json",

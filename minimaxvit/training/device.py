@@ -98,6 +98,11 @@ class DataParallelGradients:
         `loss` must be a mean over images. Shapes: images (b, 3, h, w), labels (b,).
         """
         workers = min(len(self.models), len(labels))
+        if workers == 1:  # in this thread, the one that a CUDA graph records
+            value, logits, gradients = self._of_part(loss, self.models[0], images, labels)
+            for weight, gradient in zip(self.weights, gradients, strict=True):
+                weight.grad = gradient
+            return value, logits
         parts = images.tensor_split(workers), labels.tensor_split(workers)
         futures = [
             self.pool.submit(self._of_part, loss, model, *part)

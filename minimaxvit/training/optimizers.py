@@ -63,3 +63,12 @@ def lr_schedule(step, steps, warmup):
     """Fraction of the highest learning rate at a step: up linearly to 1, then down toward 0."""
     rising = max(1, round(warmup * steps))
     return min((step + 1) / rising, (steps - step) / max(1, steps - rising))
+
+
+def set_lr(optimizer, lr):
+    """Set the learning rate of all groups, in place where it is a tensor."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(lr)  # a CUDA graph reads this very tensor
+        else:
+            group["lr"] = lr

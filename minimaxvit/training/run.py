@@ -9,6 +9,7 @@ import json
 import platform
 import sys
 import time
+from copy import deepcopy
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from ..atomic_write import atomic_write
@@ -24,9 +25,10 @@ from ..datasets.labeled_images import normalize
 from ..network import MaxViT
 from ..weights import describe, save
 from .augmentation import alternating_flip, augment, random_flip
+from .cuda_graph import CapturedStep
 from .device import DataParallelGradients, choose_device
 from .evaluation import evaluate, evaluation_record
-from .optimizers import first_convolution, lr_schedule, make_optimizers
+from .optimizers import first_convolution, lr_schedule, make_optimizers, set_lr
 from .statistics import take_statistics
 from .whitening import whiten
 
@@ -102,12 +104,30 @@ class Run:
         conv = first_convolution(self.model)
         if recipe.whiten and conv is not None and conv.groups == 1:
             whiten(conv, normalize(images.images[:WHITENING]))
-        ema = get_ema_multi_avg_fn(1 - 1 / max(1, recipe.ema * self.steps))
-        self.average = AveragedModel(self.model, multi_avg_fn=ema)
+        self.average = deepcopy(self.model)
         self.gradients = DataParallelGradients(self.model, device)
         self.optimizers = make_optimizers(self.model, recipe)
         self.loss = partial(F.cross_entropy, label_smoothing=recipe.label_smoothing)
         self.step, self.history = 0, []
+        if device.name.startswith("cuda"):
+            self.update = CapturedStep(self.update, self.optimizers)
+
+    def update(self, images, labels):
+        """Learn from a batch; returns its loss, and how many of its images were right."""
+        loss, logits = self.gradients(self.loss, images, labels)
+        most = self.recipe.grad_clip or float("inf")
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), most)
+        with self.device.autocast():  # bf16 is precise enough for Muon (Jordan et al. 2024)
+            for optimizer in self.optimizers:
+                optimizer.step()
+        self.update_average()
+        return loss, (logits.argmax(1) == labels).sum()
+
+    def update_average(self):
+        """Average the weights after each step, the first of which is the first average."""
+        decay = 1 - 1 / max(1, self.recipe.ema * self.steps) if self.step else 0.0
+        weights = list(self.average.parameters()), list(self.model.parameters())
+        get_ema_multi_avg_fn(decay)(*weights, None)
 
     def state(self):
         return {
@@ -115,7 +135,7 @@ class Run:
             "history": self.history,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "optimizers": [optimizer.state_dict()["state"] for optimizer in self.optimizers],
         }
 
     def resume(self, path, settings):
@@ -125,15 +145,15 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": saved})
 
     def averaged_model(self, training):
         """Give the averaged network, with its batch-norm statistics computed from images.
 
         Those that were gathered in training belong to other weights, hundreds of steps ago.
         """
-        take_statistics(self.average.module, training.images[:STATISTICS], self.recipe.seed)
-        return self.average.module.eval()
+        take_statistics(self.average, training.images[:STATISTICS], self.recipe.seed)
+        return self.average.eval()
 
 
 def _train(run, training, val, settings, folder):
@@ -188,18 +208,10 @@ def _train_epoch(run, training, epoch, bar, folder):
 
 
 def train_step(run, images, labels):
-    recipe = run.recipe
-    fraction = lr_schedule(run.step, run.steps, recipe.warmup)
+    fraction = lr_schedule(run.step, run.steps, run.recipe.warmup)
     for optimizer, highest_lr in run.optimizers.items():
-        for group in optimizer.param_groups:
-            group["lr"] = highest_lr * fraction
-    loss, logits = run.gradients(run.loss, images, labels)
-    torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.grad_clip or float("inf"))
-    with run.device.autocast():  # bf16 is precise enough for Muon (Jordan et al. 2024)
-        for optimizer in run.optimizers:
-            optimizer.step()
-    run.average.update_parameters(run.model)
-    return loss, (logits.argmax(1) == labels).sum()
+        set_lr(optimizer, highest_lr * fraction)
+    return run.update(images, labels)
 
 
 def _stop_if_not_finite(losses, first, folder):

@@ -213,12 +213,13 @@ def test_the_average_lags_behind_the_weights():
         DeviceSettings("cpu", bf16=False),
         few_shapes()[0],
     )
-    weight, averaged = run.model.head.hidden.weight, run.average.module.head.hidden.weight
+    weight, averaged = run.model.head.hidden.weight, run.average.head.hidden.weight
     start = weight.detach().clone()
-    run.average.update_parameters(run.model)
+    run.update_average()
     with torch.no_grad():
         weight.add_(1)
-    run.average.update_parameters(run.model)
+    run.step = 1
+    run.update_average()
     torch.testing.assert_close(averaged, start + 0.1)
 
 
