@@ -10,7 +10,6 @@ export MALLOC_ARENA_MAX := 1
 export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 4294967296
 export MINIMAXVIT_DATA ?= $(CURDIR)/data
-DATA := $(if $(wildcard $(MINIMAXVIT_DATA)/cifar-10-batches-bin/test_batch.bin),cifar10,shapes)
 
 .PHONY: help setup lessons lab train test bench clean
 
@@ -26,15 +25,13 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 lessons: $(READY)  ## train compact for two minutes, execute the lessons, write build/lessons/
-	$(RUN)/minimaxvit train --data $(DATA) --steps 400 --out build/run-$(DATA)
-	$(RUN)/python notebooks/render.py --run build/run-$(DATA) --out build/lessons
-	@echo "Open build/lessons/index.html"
+	$(RUN)/python notebooks/make_lessons.py
 
 lab: $(READY)  ## open the lessons in JupyterLab
 	$(RUN)/jupyter lab notebooks
 
 train: $(READY)  ## train compact, on CIFAR-10 if it is there
-	$(RUN)/minimaxvit train --data $(DATA)
+	$(RUN)/minimaxvit train
 
 # One thread per worker: two workers with two threads each would mostly wait for one another.
 test: export OMP_NUM_THREADS := 1
