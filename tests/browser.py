@@ -6,7 +6,8 @@ import pytest
 
 from minimaxvit.seeing.explorer import explorer_page
 
-CHROMIUM = shutil.which("chromium")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 in_a_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="needs a `chromium` on PATH to try the explorer in"
 )

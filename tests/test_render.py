@@ -5,7 +5,6 @@ import hashlib
 import importlib
 import json
 import re
-import shutil
 import struct
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from browser import CHROMIUM
 
 from minimaxvit.seeing.draw.history import describe_history
 
@@ -22,7 +22,7 @@ pytest.importorskip("nbconvert", reason="the lessons extra is not installed")
 BeautifulSoup = pytest.importorskip("bs4").BeautifulSoup
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-CHROMIUM = shutil.which("chromium")
+
 ALT = 'Block 3 holds "12" pixels & no more'
 
 
