@@ -5,6 +5,7 @@ That they still say the same when run again is nbval's to prove: see the Makefil
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 IGNORED = re.compile(r"^\s*#\s*(NBVAL_|PYTEST_VALIDATE_)(IGNORE_OUTPUT|SKIP)", re.MULTILINE)
 IGNORED_TAGS = {"nbval-ignore-output", "nbval-skip"}
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+LESSONS = [path for path in NOTEBOOKS if path.name[0].isdigit()]
+every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
 
 def read(path, kind):
@@ -69,6 +72,35 @@ def test_every_picture_has_alternative_text_with_its_numbers(path):
                 if kind.startswith("image/"):
                     alt = output.metadata.get(kind, {}).get("alt", "")
                     assert re.search(r"\d", alt), f"cell {cell.execution_count}: {alt!r}"
+
+
+@every_notebook
+def test_alternative_text_is_what_stands_below_the_picture(path):
+    """There nbval compares it with what the figure's own numbers give."""
+    for cell in read(path, "code"):
+        printed = "".join(output.get("text", "") for output in cell.outputs)
+        for output in cell.outputs:
+            for kind, data in output.get("metadata", {}).items():
+                if kind.startswith("image/"):
+                    assert data["alt"] in printed, f"cell {cell.execution_count}: {data['alt']!r}"
+
+
+@every_lesson
+def test_it_has_exercises_that_check_themselves(path):
+    solved = [cell for cell in read(path, "code") if "solution" in cell.metadata.get("tags", [])]
+    assert len(solved) >= 2
+    told = [cell.source for cell in read(path, "markdown") if "Exercise" in cell.source]
+    assert len(told) >= 2
+
+
+@every_lesson
+def test_it_says_how_long_its_code_runs_and_is_held_to_it(path):
+    conftest = runpy.run_path(str(NOTEBOOKS[0].parent / "conftest.py"))
+    limit = conftest["promised"](path)
+    assert limit
+    assert not list(conftest["late"]({f"notebooks/{path.name}": limit - 1}))
+    (line,) = conftest["late"]({f"notebooks/{path.name}": limit + 1})
+    assert line.startswith(path.name)
 
 
 @every_notebook
