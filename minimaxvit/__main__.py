@@ -1,59 +1,90 @@
 """The command line: data, train, evaluate, predict, explore, summary."""
 
 import argparse
-import json
+import os
 import shlex
 import sys
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import fields
+from os.path import expanduser
 
-import torch
-
-from .atomic_write import atomic_write
+from .commands import (
+    for_images_of,
+    run_data,
+    run_evaluate,
+    run_explore,
+    run_predict,
+    run_summary,
+    run_train,
+)
 from .configs import CONFIGS
-from .datasets.cifar10 import CIFAR10_URL, download_cifar10
-from .datasets.image_files import read_image
-from .datasets.labeled_images import normalize
-from .datasets.loading import load_data, load_shapes
-from .network import MaxViT
-from .seeing.explorer import explorer, explorer_page
-from .summary import summary
+from .datasets.cifar10 import CIFAR10_URL
 from .training.allocator import keep_memory
-from .training.device import choose_device
-from .training.evaluation import evaluate
 from .training.recipe import Recipe
-from .training.run import RECORD, WEIGHTS, fit
-from .training.statistics import with_statistics
-from .weights import bundled, load, pretrained, pretrained_record
+from .weights import bundled
 
 
 def main(arguments=None):
-    """Run one command; an error with a known cause takes one line on standard error."""
+    """Run one command; an error takes one line on standard error, unless --debug asks for all."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names that the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     keep_memory()
     try:
         options.run(options, shlex.join(["minimaxvit", *arguments]))
-    except (ValueError, OSError, FloatingPointError) as error:
-        sys.exit(f"minimaxvit: {error}")
-    except KeyboardInterrupt:
-        resume = "; the same command goes on from the last checkpoint" * (options.run is run_train)
-        sys.exit(f"minimaxvit: stopped{resume}")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read this, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt as stopped:
+        sys.exit(f"minimaxvit: stopped{''.join(stopped.args)}")
+    except Exception as error:
+        if options.debug:
+            raise
+        sys.exit(f"minimaxvit: {in_one_line(error)}")
+
+
+def in_one_line(error):
+    """Tell an error that has a known cause as it is, and of any other how to report it."""
+    told = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, ValueError | OSError | FloatingPointError):
+        return told
+    return (
+        f"{type(error).__name__}: {told}; nobody foresaw this: please report it, with what the "
+        f"same command tells with --debug"
+    )
+
+
+class OneLineParser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"minimaxvit: {message}; see `{self.prog} --help`\n")
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="minimaxvit", description="Learn MaxViT by building it.")
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    top = OneLineParser(prog="minimaxvit", description="Learn MaxViT by building it.")
+    debug = argparse.ArgumentParser(add_help=False)
+    debug.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = top.add_subparsers(
+        required=True,
+        metavar="COMMAND",
+        parser_class=lambda **options: OneLineParser(parents=[debug], **options),
+    )
 
     data = commands.add_parser("data", help="download CIFAR-10")
     data.add_argument("name", choices=["cifar10"], help="which data set")
     data.add_argument(
         "source",
         nargs="?",
+        type=expanduser,
         default=CIFAR10_URL,
         help="address or file of the official binary archive (default: %(default)s)",
     )
-    data.add_argument("--to", default="data", help="folder to unpack into (default: %(default)s)")
+    data.add_argument(
+        "--to", default="data", type=expanduser, help="folder to unpack into (default: %(default)s)"
+    )
     data.set_defaults(run=run_data)
 
     train = commands.add_parser("train", help="train a network; the same command resumes it")
@@ -64,7 +95,9 @@ def parser():
         metavar="NAME",
         help=f"one of {', '.join(for_images_of(32))} (default: %(default)s)",
     )
-    train.add_argument("--out", help="folder of the run (default: runs/NETWORK-DATA)")
+    train.add_argument(
+        "--out", type=expanduser, help="folder of the run (default: runs/NETWORK-DATA)"
+    )
     add_data_options(train)
     for field in fields(Recipe):
         add_recipe_option(train, field)
@@ -81,25 +114,32 @@ def parser():
     which = f"the folder of a run, or a pretrained network: {', '.join(bundled())}"
     measure = commands.add_parser("evaluate", help="accuracy and confusion matrix of a network")
     measure.add_argument(
-        "trained", nargs="?", default="compact", help=f"{which} (default: compact)"
+        "trained",
+        nargs="?",
+        default="compact",
+        type=expanduser,
+        help=f"{which} (default: compact)",
     )
     add_data_options(measure, None)
     add_device_options(measure)
     measure.set_defaults(run=run_evaluate)
 
     predict = commands.add_parser("predict", help="the top-5 classes of an image")
-    predict.add_argument("image", help="PNG or JPEG file")
-    predict.add_argument(
-        "--run", dest="trained", default="compact", help=f"{which} (default: compact)"
-    )
+    predict.add_argument("image", type=expanduser, help="PNG or JPEG file")
+    add_run(predict, which)
     predict.set_defaults(run=run_predict)
 
     look = commands.add_parser("explore", help="a page that shows where a network looks")
-    look.add_argument("images", nargs="+", metavar="image", help="PNG or JPEG file")
     look.add_argument(
-        "--run", dest="trained", default="compact", help=f"{which} (default: compact)"
+        "images", nargs="+", metavar="image", type=expanduser, help="PNG or JPEG file"
     )
-    look.add_argument("--out", default="explorer.html", help="page to write (default: %(default)s)")
+    add_run(look, which)
+    look.add_argument(
+        "--out",
+        default="explorer.html",
+        type=expanduser,
+        help="page to write (default: %(default)s)",
+    )
     look.set_defaults(run=run_explore)
 
     tell = commands.add_parser("summary", help="stages, shapes, parameters and multiply-adds")
@@ -117,9 +157,14 @@ def parser():
     return top
 
 
-def for_images_of(side):
-    """Name the networks that are made for square images with this many pixels on a side."""
-    return [name for name, config in CONFIGS.items() if config.image_size == side]
+def add_run(command, which):
+    command.add_argument(
+        "--run",
+        dest="trained",
+        default="compact",
+        type=expanduser,
+        help=f"{which} (default: compact)",
+    )
 
 
 def add_data_options(command, default="any"):
@@ -131,7 +176,9 @@ def add_data_options(command, default="any"):
         + (" (default)" if default else " (default: the one that the run was trained on)"),
     )
     command.add_argument(
-        "--data-folder", help="folder of CIFAR-10 (default: that in MINIMAXVIT_DATA, or data)"
+        "--data-folder",
+        type=expanduser,
+        help="folder of CIFAR-10 (default: that in MINIMAXVIT_DATA, or data)",
     )
 
 
@@ -151,118 +198,6 @@ def add_recipe_option(command, field):
 
 def add_device_options(command):
     command.add_argument("--device", help="cpu, cuda or cuda:1 (default: a GPU if there is one)")
-
-
-def run_data(options, command):
-    folder = download_cifar10(options.source, options.to)
-    print(f"CIFAR-10 is in {folder}")
-
-
-def run_train(options, command):
-    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
-    device = choose_device(options.device, options.bf16, options.compile)
-    training, test = load_data(options.data, options.data_folder)
-    config, side = CONFIGS[options.network], training.images.shape[2]
-    if config.image_size != side:
-        raise ValueError(
-            f"{options.network} needs images of {config.image_size} x {config.image_size} pixels, "
-            f"and those of {training.source} are {side} x {side}: choose one of "
-            f"{', '.join(for_images_of(side))}"
-        )
-    data = "shapes" if training.source == "shapes" else "cifar10"
-    folder = options.out or f"runs/{options.network}-{data}"
-    precision = "bf16" if device.bf16 else "fp32"
-    print(
-        f"Training {options.network} on {training.source}, on {device.name} in {precision}; "
-        f"the run is kept in {folder}",
-        flush=True,
-    )
-    config = replace(config, num_classes=len(training.classes))
-    record = fit(config, training, test, recipe, folder, device, command)
-    result = record["result"]
-    print(
-        f"Test accuracy on {record['data']['source']} after {result['seconds']:.0f} s of training: "
-        f"{result['accuracy']:.2%}, or {result['accuracy_with_flip']:.2%} with test-time flip; "
-        f"weights and record are in {folder}"
-    )
-
-
-def run_evaluate(options, command):
-    model, record = load_trained(options.trained)
-    trained_on = record["data"]["source"]
-    name = options.data if options.data else ("shapes" if trained_on == "shapes" else "cifar10")
-    _, test = load_data(name, options.data_folder)
-    if list(test.classes) != record["data"]["classes"]:
-        raise ValueError(
-            f"the network {options.trained} was trained on {trained_on}, not {test.source}"
-        )
-    device = choose_device(options.device).name
-    model, test = model.to(device), test.to(device)
-    accuracy, confusion = evaluate(model, test)
-    with_flip, _ = evaluate(model, test, flip=True)
-    print(
-        f"Accuracy on {len(test)} test images of {test.source}: {accuracy:.2%}, "
-        f"or {with_flip:.2%} with test-time flip"
-    )
-    if test.sha256() != record["data"]["sha256"][1]:
-        print(f"Note: these are not the test images of its record, which are of {trained_on}.")
-    print(confusion_table(confusion, test.classes))
-
-
-def run_predict(options, command):
-    model, record = load_trained(options.trained)
-    side = model.config.image_size
-    with torch.inference_mode():
-        image, _ = read_image(options.image, side)
-        probabilities = model(normalize(image)).softmax(1)[0]
-    top = probabilities.topk(min(5, len(probabilities)))
-    for probability, index in zip(*top, strict=True):
-        print(f"{probability:6.1%}  {record['data']['classes'][index]}")
-    print(f"(by a network trained on {record['data']['source']}; it saw {side} x {side} pixels)")
-
-
-def run_explore(options, command):
-    model, record = load_trained(options.trained)
-    read = [read_image(path, model.config.image_size) for path in options.images]
-    names = [
-        f"{Path(path).name}{note and f' ({note})'}"
-        for path, (_, note) in zip(options.images, read, strict=True)
-    ]
-    images = torch.cat([image for image, _ in read])
-    torch.manual_seed(0)
-    drawn, _ = load_shapes(500, 1)  # statistics take more images than somebody explores
-    untrained = with_statistics(MaxViT(model.config), drawn.images)
-    networks = {"trained": model, "untrained": untrained}
-    found = explorer(networks, images, names, record["data"]["classes"])
-    page = explorer_page(found, f"Where {options.trained} looks")
-    atomic_write(options.out, lambda partial: partial.write_text(page, encoding="utf-8"))
-    print(f"Open {options.out} in a browser; it is self-contained, {len(page):,} bytes")
-
-
-def run_summary(options, command):
-    config = CONFIGS[options.network]
-    print(summary(options.network, config, *(options.size or 2 * [config.image_size])))
-
-
-def load_trained(name):
-    """Load a network and its record: a pretrained one by its name, or that of a finished run."""
-    if name in bundled():
-        return pretrained(name), pretrained_record(name)
-    folder = Path(name)
-    if not (folder / RECORD).is_file():
-        raise FileNotFoundError(
-            f"there is no finished run in {folder}, and no pretrained network of that name "
-            f"({', '.join(bundled())}): train one with `minimaxvit train --out {folder}`"
-        )
-    return load(folder / WEIGHTS), json.loads((folder / RECORD).read_text())
-
-
-def confusion_table(confusion, classes):
-    """Write a confusion matrix as text, one row per true class, one column per prediction."""
-    rows = [f"{'true / predicted':>16} " + "".join(f"{name[:6]:>7}" for name in classes)]
-    for name, counts in zip(classes, confusion.tolist(), strict=True):
-        rows.append(f"{name:>16} " + "".join(f"{count:>7}" for count in counts))
-    return "\n".join(rows)
 
 
 if __name__ == "__main__":

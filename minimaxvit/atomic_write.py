@@ -6,7 +6,9 @@ from pathlib import Path
 
 def atomic_write(path, write):
     """Let `write(partial)` make a file beside `path`, then move it there: all of it or nothing."""
-    path = Path(path)
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")  # what a kill leaves, the next try overwrites
     try:

@@ -9,7 +9,7 @@ from torch import nn
 from .block import MAXVIT_PARTS, MaxViTBlock
 from .layers import BatchNorm, Conv3x3, gelu
 from .mbconv import Downsample
-from .sizes import Sizes
+from .sizes import Sizes, check_numbers
 from .steps import Attend, Part, Taps, build
 
 
@@ -72,8 +72,7 @@ class MaxViTConfig:
     image_size: int = 224
 
     def __post_init__(self):
-        if not self.depths or min(self.depths) < 1:
-            raise ValueError(f"every stage needs at least one block, got depths={self.depths}")
+        check_numbers(self)
         for name, value in vars(self).items():
             if isinstance(value, tuple | list) and len(value) != len(self.depths):
                 raise ValueError(f"{name} needs one entry per stage, as depths={self.depths} has")
@@ -116,9 +115,7 @@ class MaxViT(Sizes, nn.Module):
         return [x for x, *_ in self._run_stages(images)]
 
     def _run_stages(self, images):
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"expected images of shape (b, 3, h, w), got {tuple(images.shape)}")
-        self.check_size(*images.shape[2:])
+        self.check_images(images)
         state, states = self.stem.run(images.contiguous(memory_format=torch.channels_last)), []
         for stage in self.stages:
             for block in stage:

@@ -1,7 +1,12 @@
 """Load the weights of timm's `maxvit_*_tf_*` models, which are the official ones."""
 
+from collections.abc import Mapping
+
+import torch
+
 from .block import BlockAttention, GridAttention
 from .mbconv import MBConv
+from .modes import unwrapped
 
 # Where timm keeps what we keep in a module. Names inside a part are relative to the part.
 TIMM_PARTS = {MBConv: "conv", BlockAttention: "attn_block", GridAttention: "attn_grid"}
@@ -36,14 +41,18 @@ TIMM_NAMES = {
 def load_timm(model, state_dict):
     """Fill `model` with the weights of the same network from timm, and return it.
 
-    `state_dict` is that of a `maxvit_*_tf_*` model. Raises ValueError, and leaves the model as it
-    was, if a tensor is missing, left over or of another shape.
+    `state_dict` is that of a `maxvit_*_tf_*` model; either may be compiled or wrapped. Raises
+    ValueError, and leaves the model as it was, if a tensor is missing, left over or of another
+    shape.
     """
-    ours = model.state_dict()
-    try:
-        names = {name: _timm_name(model, name) for name in ours}
-    except KeyError as unknown:
-        raise ValueError(f"timm's maxvit_*_tf_* models have no {unknown}") from None
+    inner = unwrapped(model)
+    if not isinstance(state_dict, Mapping) or not all(map(torch.is_tensor, state_dict.values())):
+        raise ValueError(
+            f"load_timm takes a state_dict, {{name: tensor}}, got a {type(state_dict).__name__}"
+        )
+    state_dict = {_bare(name): tensor for name, tensor in state_dict.items()}
+    ours = inner.state_dict()
+    names = {name: _timm_name(inner, name) for name in ours}
     missing, unused = set(names.values()) - set(state_dict), set(state_dict) - set(names.values())
     if missing or unused:
         raise ValueError(
@@ -58,24 +67,33 @@ def load_timm(model, state_dict):
                 f"{names[name]} has shape {tuple(tensor.shape)} where {name} needs "
                 f"{tuple(ours[name].shape)}: dims, window or classes differ"
             )
-    model.load_state_dict(tensors)
+    inner.load_state_dict(tensors)
     return model
+
+
+def _bare(name):
+    """Leave out what torch.compile and DataParallel put before the name of a tensor."""
+    return name.removeprefix("module.").removeprefix("_orig_mod.").removeprefix("module.")
 
 
 def _timm_name(model, name):
     module, _, kind = name.rpartition(".")
     if kind == "table":
         kind = "relative_position_bias_table"
-    if not module.startswith("stages."):
-        return f"{TIMM_NAMES[module]}.{kind}"
-    _, stage, block, _, part, inside = module.split(".", 5)
-    part = TIMM_PARTS[type(model.stages[int(stage)][int(block)].parts[int(part)])]
-    return f"stages.{stage}.blocks.{block}.{part}.{TIMM_NAMES[inside]}.{kind}"
+    try:
+        if not module.startswith("stages."):
+            return f"{TIMM_NAMES[module]}.{kind}"
+        _, stage, block, _, part, inside = module.split(".", 5)
+        part = TIMM_PARTS[type(model.stages[int(stage)][int(block)].parts[int(part)])]
+        return f"stages.{stage}.blocks.{block}.{part}.{TIMM_NAMES[inside]}.{kind}"
+    except (KeyError, ValueError):
+        raise ValueError(f"timm's maxvit_*_tf_* models have nothing like our {name}") from None
 
 
 def _part_of_qkv(name, tensor):
     """timm packs query, key and value into one projection, in this order."""
     for place, projection in enumerate(("query", "key", "value")):
         if f".{projection}." in name:
-            return tensor.chunk(3)[place]
+            size = len(tensor) // 3
+            return tensor[place * size : (place + 1) * size]
     return tensor

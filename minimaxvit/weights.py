@@ -5,18 +5,19 @@ that are looked up among what was registered; nothing is ever imported because a
 """
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import safetensors.torch
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from .atomic_write import atomic_write
 from .block import MAXVIT_PARTS
 from .layers import gelu
 from .mbconv import Downsample
+from .modes import unwrapped
 from .network import Head, MaxViT, MaxViTConfig, Stem
 
 BUNDLED = Path(__file__).parent / "trained"  # networks that come with the package, and records
@@ -82,17 +83,24 @@ def _looked_up(value):
 def save(model, path):
     """Save a complete network, configuration and weights, or nothing if that fails.
 
-    Raises ValueError, before anything is written, for a network that `load` could not build again.
-    `load` gives it back in float32.
+    It may be compiled or wrapped. Raises ValueError, before anything is written, for a network that
+    `load` could not build again. `load` gives it back in float32.
     """
+    model = unwrapped(model)
+    if not isinstance(model, MaxViT):
+        raise ValueError(f"save takes a MaxViT, got a {type(model).__name__}")
     header, tensors = describe(model.config), model.state_dict()
-    with torch.device("meta"):
-        rebuilt = MaxViT(configuration(header))
+    rebuilt = _without_numbers(header)
     if wrong := _difference(tensors, rebuilt.state_dict()) or _other_module(model, rebuilt):
         raise ValueError(f"the network is not what its configuration says: {wrong}")
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     whole = safetensors.torch.save(tensors, {"minimaxvit": json.dumps(header)})
     atomic_write(path, lambda partial: partial.write_bytes(whole))  # readable for all, as others
+
+
+def _without_numbers(header):
+    with torch.device("meta"):
+        return MaxViT(configuration(header))
 
 
 def _difference(tensors, expected):
@@ -118,17 +126,22 @@ def load(path):
     Raises FileNotFoundError if there is no such file, ValueError if it holds no network of ours, or
     one with a part that is not registered: then import the file that defines it first.
     """
-    if not Path(path).is_file():
+    path = Path(path).expanduser()
+    if not path.is_file():
         raise FileNotFoundError(f"there is no weights file {path}")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
         if "minimaxvit" not in metadata:
             raise ValueError("it does not say which network it holds")
-        model = MaxViT(configuration(json.loads(metadata["minimaxvit"])))
-        model.load_state_dict(safetensors.torch.load_file(path))
-    except (SafetensorError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
+        header = json.loads(metadata["minimaxvit"])
+        tensors = safetensors.torch.load_file(path)
+        if wrong := _difference(tensors, _without_numbers(header).state_dict()):
+            raise ValueError(wrong)
+        model = MaxViT(configuration(header))
+        model.load_state_dict(tensors)
+    except Exception as error:  # what a header that somebody else wrote leads to has no end
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} is not a network that minimaxvit.save wrote: {why}") from None
     return model.eval()
 
@@ -138,13 +151,20 @@ def bundled():
     return sorted(path.stem for path in BUNDLED.glob("*.safetensors"))
 
 
-def pretrained(name):
+def pretrained(name, num_classes=None):
     """Load a trained network that comes with the package; nothing is downloaded.
 
     "compact" was trained on CIFAR-10, "compact-shapes" on shapes; `pretrained_record` tells how.
+    With `num_classes`, a last layer that is not trained replaces its own, for other classes.
     Raises ValueError for a name that is not there.
     """
-    return load(_bundled_file(name, ".safetensors"))
+    model = load(_bundled_file(name, ".safetensors"))
+    if num_classes is None:
+        return model
+    other = MaxViT(replace(model.config, num_classes=num_classes))
+    new = other.head.classify.state_dict(prefix="head.classify.")
+    other.load_state_dict(model.state_dict() | new)
+    return other.eval()
 
 
 def pretrained_record(name):

@@ -1,7 +1,9 @@
 """The command line from end to end, with a run so short that it learns nothing."""
 
 import json
+import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,11 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from minimaxvit import CONFIGS, __main__, load
-from minimaxvit.__main__ import confusion_table, main
+from minimaxvit import CONFIGS, commands, load
+from minimaxvit.__main__ import main
+from minimaxvit.commands import confusion_table
 from minimaxvit.datasets import load_shapes
 from minimaxvit.datasets.cifar10 import CIFAR10_URL
 from minimaxvit.datasets.labeled_images import LabeledImages
+from minimaxvit.training import Recipe, choose_device, fit
+from minimaxvit.training import run as training_run
 
 TRAINING, TEST = load_shapes(train_size=120, test_size=40)
 TRAIN = "train --data shapes --steps 3 --batch-size 16 --val-size 20 --device cpu --no-bf16 --out"
@@ -30,14 +35,14 @@ def run(tmp_path_factory):
     """Train for three steps: the folder of the run and what was told."""
     folder = tmp_path_factory.mktemp("runs") / "short run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(__main__, "load_data", drawn)
+        patch.setattr(commands, "load_data", drawn)
         main([*TRAIN.split(), str(folder)])
     return folder
 
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setattr(__main__, "load_data", drawn)
+    monkeypatch.setattr(commands, "load_data", drawn)
 
 
 def fails(*arguments):
@@ -54,7 +59,7 @@ def usage_error(capsys, *arguments):
         main(list(arguments))
     assert caught.value.code == 2
     told = capsys.readouterr().err
-    assert told.startswith("usage: minimaxvit")
+    assert told.startswith("minimaxvit: ") and told.count("\n") == 1 and "--help" in told
     return told
 
 
@@ -108,7 +113,7 @@ def test_a_nonsense_address_of_data_is_reported_in_one_line(tmp_path):
 
 def test_data_are_fetched_from_the_official_address_unless_another_is_given(monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(__main__, "download_cifar10", lambda *args: asked.append(args) or "there")
+    monkeypatch.setattr(commands, "download_cifar10", lambda *args: asked.append(args) or "there")
     main(["data", "cifar10"])
     main(["data", "cifar10", "copy.tar.gz", "--to", "elsewhere"])
     assert asked == [(CIFAR10_URL, "data"), ("copy.tar.gz", "elsewhere")]
@@ -133,6 +138,7 @@ def test_a_run_leaves_its_weights_and_a_whole_record(run):
     assert record["recipe"]["steps"] == 3 and record["recipe"]["batch_size"] == 16
     assert record["data"] == {
         "source": "shapes",
+        "image_size": [32, 32],
         "classes": list(TEST.classes),
         "sha256": [TRAINING.sha256(), TEST.sha256()],
         "train_size": 100,
@@ -179,7 +185,7 @@ def test_data_are_those_that_were_asked_for(monkeypatch, tmp_path):
         asked.append(args)
         raise ValueError("enough")
 
-    monkeypatch.setattr(__main__, "load_data", refuse)
+    monkeypatch.setattr(commands, "load_data", refuse)
     fails("train", "--out", tmp_path)
     fails("train", "--out", tmp_path, "--data", "cifar10", "--data-folder", "there")
     assert asked == [("any", None), ("cifar10", "there")]
@@ -231,12 +237,37 @@ def test_parts_of_the_recipe_can_be_switched_off(flag, name, tmp_path, few):
     assert json.loads((tmp_path / "run" / "record.json").read_text())["recipe"][name] is False
 
 
-def test_a_stopped_run_says_how_to_go_on(monkeypatch, tmp_path):
-    def stop(*_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    "when, said",
+    [
+        (0, "stopped before the first checkpoint; nothing is kept"),
+        (2, "stopped; the same command goes on from the last checkpoint"),
+    ],
+)
+def test_a_stopped_run_says_whether_it_can_go_on(when, said, monkeypatch, tmp_path, few):
+    steps, step = [], training_run.train_step
 
-    monkeypatch.setattr(__main__, "load_data", stop)
-    assert "the same command goes on" in fails("train", "--out", tmp_path)
+    def stopping(*arguments):
+        if len(steps) == when:
+            raise KeyboardInterrupt
+        steps.append(1)
+        return step(*arguments)
+
+    monkeypatch.setattr(training_run, "train_step", stopping)
+    short = TRAIN.replace("--steps 3 --batch-size 16", "--steps 4 --batch-size 50").split()
+    assert fails(*short, tmp_path / "run") == f"minimaxvit: {said}"
+    assert (tmp_path / "run" / "checkpoint.pt").is_file() == (when == 2)
+
+
+def test_what_nobody_foresaw_says_so_and_how_to_report_it(monkeypatch, tmp_path):
+    def stumble(*_):
+        raise KeyError("half\ndone")
+
+    monkeypatch.setattr(commands, "load_data", stumble)
+    told = fails("train", "--out", tmp_path)
+    assert told.startswith("minimaxvit: KeyError: ") and "please report it" in told
+    with pytest.raises(KeyError):
+        main(["train", "--debug"])
 
 
 # evaluate
@@ -271,7 +302,7 @@ def test_a_row_of_the_table_is_a_true_class():
 
 def test_evaluation_asks_for_the_data_of_the_run(run, tmp_path, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(__main__, "load_data", lambda *args: asked.append(args) or drawn(*args))
+    monkeypatch.setattr(commands, "load_data", lambda *args: asked.append(args) or drawn(*args))
     main(["evaluate", str(run)])
     copy = shutil.copytree(run, tmp_path / "copy")
     record = json.loads((run / "record.json").read_text())
@@ -283,11 +314,11 @@ def test_evaluation_asks_for_the_data_of_the_run(run, tmp_path, monkeypatch, cap
 
 
 def test_evaluation_says_if_the_images_are_not_those_of_the_record(run, monkeypatch, capsys):
-    monkeypatch.setattr(__main__, "load_data", lambda *_: (TRAINING, TEST[:30]))
+    monkeypatch.setattr(commands, "load_data", lambda *_: (TRAINING, TEST[:30]))
     main(["evaluate", str(run)])
     assert "Note: these are not the test images of its record" in capsys.readouterr().out
     other = LabeledImages(TEST.images, TEST.labels, tuple("abcdefghij"), "others")
-    monkeypatch.setattr(__main__, "load_data", lambda *_: (TRAINING, other))
+    monkeypatch.setattr(commands, "load_data", lambda *_: (TRAINING, other))
     assert "trained on shapes, not others" in fails("evaluate", run, "--data", "cifar10")
 
 
@@ -421,3 +452,93 @@ def test_a_page_that_cannot_be_written_leaves_nothing(run, tmp_path):
 def test_exploring_what_is_not_there_is_reported_in_one_line(run, tmp_path):
     path = tmp_path / "absent.png"
     assert fails("explore", path, "--run", run) == f"minimaxvit: there is no image {path}"
+
+
+@pytest.fixture(scope="module")
+def larger_run(tmp_path_factory):
+    """A run on images of 64 x 64."""
+    folder = tmp_path_factory.mktemp("larger") / "run"
+    large = [
+        LabeledImages(
+            torch.nn.functional.interpolate(data.images.float(), (64, 64)).byte(),
+            data.labels,
+            data.classes,
+            "larger shapes",
+        )
+        for data in drawn("any")
+    ]
+    recipe = Recipe(steps=1, batch_size=16, val_size=20)
+    fit(CONFIGS["compact"], *large, recipe, folder, choose_device("cpu", bf16=False))
+    return folder
+
+
+def test_images_are_read_in_the_size_that_the_network_was_trained_on(larger_run, tmp_path, capsys):
+    path = picture(tmp_path / "a.png", "RGB", 90, 90)
+    main(["predict", str(path), "--run", str(larger_run)])
+    assert "it saw 64 x 64 pixels" in capsys.readouterr().out
+    main(["explore", str(path), "--run", str(larger_run), "--out", str(tmp_path / "page.html")])
+    assert "resized from 90 x 90 to 64 x 64" in (tmp_path / "page.html").read_text()
+
+
+def test_a_network_is_not_evaluated_on_images_of_another_size(larger_run, few):
+    told = fails("evaluate", larger_run, "--data", "shapes")
+    assert "larger shapes, 64 x 64, not on shapes, 32 x 32" in told
+
+
+def test_a_page_of_ours_may_be_written_again(run, tmp_path, capsys):
+    path, out = picture(tmp_path / "a.png", "RGB"), tmp_path / "page.html"
+    for _ in range(2):
+        main(["explore", str(path), "--run", str(run), "--out", str(out)])
+    out.write_text("mine now")
+    assert "there already" in fails("explore", path, "--run", run, "--out", out)
+    assert out.read_text() == "mine now"
+
+
+def test_paths_in_the_home_folder_are_found(run, tmp_path, monkeypatch, capsys, few):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "a.png", "RGB")
+    shutil.copytree(run, tmp_path / "run")
+    main("explore ~/a.png --run ~/run --out ~/page.html".split())
+    main([*TRAIN.split(), "~/runs/mine"])
+    assert (tmp_path / "page.html").is_file() and (tmp_path / "runs/mine/record.json").is_file()
+    assert not (tmp_path / "~").exists()
+
+
+COMMAND = [sys.executable, "-m", "minimaxvit"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are no bytes on this system")
+def test_names_that_are_no_utf_8_and_terminals_that_are_not_either(run, tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    picture(tmp_path / "a.png", "RGB").rename(os.fsdecode(path))
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    out = tmp_path / "s\u00e9jour.html"
+    ran = subprocess.run(
+        [*COMMAND, "explore", path, "--run", run, "--out", out],
+        capture_output=True,
+        env=environment,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert b"s\\xe9jour.html" in ran.stdout
+    assert "caf\\udce9.png" in out.read_text(encoding="utf-8")
+    ran = subprocess.run([*COMMAND, "predict", path + b"x"], capture_output=True, env=environment)
+    assert ran.returncode == 1 and ran.stderr.count(b"\n") == 1 and b"no image" in ran.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes differ on this system")
+def test_a_reader_that_has_seen_enough_is_no_error():
+    ran = subprocess.run(
+        f"{shlex.join([*COMMAND, 'summary', 'xlarge'])} | head -n 1",
+        shell=True,
+        capture_output=True,
+    )
+    assert ran.stdout.startswith(b"xlarge: ") and ran.stderr == b""
+
+
+def test_debug_shows_where_it_went_wrong(tmp_path):
+    absent = str(tmp_path / "absent.png")
+    ran = subprocess.run([*COMMAND, "predict", absent], capture_output=True, text=True)
+    assert ran.stderr == f"minimaxvit: there is no image {absent}\n"
+    ran = subprocess.run([*COMMAND, "predict", absent, "--debug"], capture_output=True, text=True)
+    assert ran.stderr.startswith("Traceback") and ran.returncode == 1

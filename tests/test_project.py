@@ -20,7 +20,7 @@ FLOORS = [
     *([room] for room in CORE[:7]),
     ["sizes"],
     *([room] for room in CORE[7:]),
-    ["atomic_write"],
+    ["atomic_write", "locked", "modes"],
     ["weights", "timm_weights", "summary"],
     ["relatives"],
     ["datasets"],
@@ -28,6 +28,7 @@ FLOORS = [
     ["seeing"],
     ["experiments"],
     ["exercises"],
+    ["commands"],
     ["__init__", "__main__"],
 ]
 ORDER = [room for floor in FLOORS for room in floor]

@@ -331,3 +331,46 @@ def test_both_pretrained_networks_are_named_when_asked_for_another():
     assert bundled() == ["compact", "compact-shapes"]
     with pytest.raises(ValueError, match="'tiny'; choose compact or compact-shapes"):
         pretrained("tiny")
+
+
+@pytest.mark.parametrize("wrap", ["compiled", "parallel", "both"])
+def test_a_network_is_saved_without_what_is_around_it(wrap, tmp_path):
+    model = network()
+    wrapped = torch.compile(model, backend="eager") if wrap != "parallel" else model
+    wrapped = torch.nn.DataParallel(wrapped) if wrap != "compiled" else wrapped
+    save(wrapped, tmp_path / "a")
+    assert same(load(tmp_path / "a").state_dict(), model.state_dict())
+
+
+def test_a_pretrained_network_gets_a_last_layer_for_other_classes():
+    ours, other = pretrained("compact"), pretrained("compact", num_classes=3)
+    assert other.config == replace(ours.config, num_classes=3) and not other.training
+    assert other(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+    kept = {name for name in ours.state_dict() if not name.startswith("head.classify.")}
+    assert len(kept) == len(ours.state_dict()) - 2
+    for name in kept:
+        assert torch.equal(other.state_dict()[name], ours.state_dict()[name])
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_timm_s_weights_may_come_out_of_a_wrapping(prefix):
+    plain = load_timm(MaxViT(TIMM), weights_of_timm())
+    wrapped = {f"{prefix}{name}": tensor for name, tensor in weights_of_timm().items()}
+    ours = torch.nn.DataParallel(MaxViT(TIMM))
+    assert load_timm(ours, wrapped) is ours
+    assert same(ours.module.state_dict(), plain.state_dict())
+
+
+def test_timm_s_weights_may_be_in_half_precision():
+    half = {name: tensor.half() for name, tensor in weights_of_timm().items()}
+    model = load_timm(MaxViT(TIMM), half)
+    assert model.stem.conv1.weight.dtype == torch.float32
+    assert torch.equal(model.stem.conv1.weight, half["stem.conv1.weight"].float())
+
+
+def test_a_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    save(network(), "~/mine/a")
+    assert (tmp_path / "mine" / "a").is_file() and not (tmp_path / "~").exists()
+    load("~/mine/a")

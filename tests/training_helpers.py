@@ -17,6 +17,7 @@ SMALL = MaxViTConfig(
     expansion=1,
     drop_path=0.5,
     num_classes=10,
+    image_size=32,
 )
 DEEPER = replace(SMALL, depths=(2,))  # the first block of a network never drops
 SHORT = Recipe(epochs=3, batch_size=16, val_size=16, ema=0.5, translate=2, cutout=6)

@@ -1,33 +1,70 @@
-"""An image file of one's own, made into what a network reads."""
+"""An image file of one's own, made into what a network reads.
+
+It must be clear what the file means: where it is not, it is refused, or a note says what was done.
+"""
+
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
 
+GROUND = (255, 255, 255)  # what transparent pixels are shown on, as by most programs
 
-def read_image(path, side):
-    """Read a PNG or JPEG file, crop its center square and resize it.
 
-    Returns uint8 (1, 3, side, side), and a note on what was done to it, or an empty one.
+def read_image(path, h, w):
+    """Read a PNG or JPEG file, crop its center to the shape of h x w pixels and resize it.
+
+    Returns uint8 (1, 3, h, w), and a note on what was done to it, or an empty one.
     FileNotFoundError if there is no such file, ValueError if it cannot be read.
     """
+    path = Path(path).expanduser()
     try:
         with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)  # cameras note how they were held
-            if image.mode.startswith("I"):  # 16 bits of gray
-                image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-            pixels = torch.from_numpy(np.array(image.convert("RGB")))
+            opened.load()
+            image, done = _upright(opened)
+            image, shown_on = _in_rgb(image)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no image {path}") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as a PNG or JPEG: {error}") from None
-    pixels = pixels.permute(2, 0, 1)  # (c, h, w)
-    h, w = pixels.shape[1:]
-    short = min(h, w)
-    top, left = (h - short) // 2, (w - short) // 2
-    square = pixels[None, :, top : top + short, left : left + short].float()
-    resized = F.interpolate(square, (side, side), mode="bilinear", antialias=True)
-    done = [f"the center square of {h} x {w} pixels"] * (h != w)
-    done += [f"resized from {short} x {short} to {side} x {side}"] * (short != side)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)  # (c, h, w)
+    cropped = _center(pixels, h, w)
+    kind = "square" if h == w else "part"
+    whole, part = (" x ".join(map(str, each.shape[1:])) for each in (pixels, cropped))
+    resized = F.interpolate(cropped[None].float(), (h, w), mode="bilinear", antialias=True)
+    done += shown_on + [f"the center {kind} of {whole} pixels"] * (whole != part)
+    done += [f"resized from {part} to {h} x {w}"] * (part != f"{h} x {w}")
     return resized.round().clamp(0, 255).to(torch.uint8), ", ".join(done)
+
+
+def _upright(image):
+    """Turn an image as the camera noted that it was held: the image, and a list of notes."""
+    try:
+        return ImageOps.exif_transpose(image), []
+    except Exception:  # whatever Pillow makes of a note that is damaged; the pixels are there
+        return image, ["its note on how the camera was held cannot be read"]
+
+
+def _in_rgb(image):
+    """Convert to RGB: the image, and a list of notes. ValueError if its range is not known."""
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError(f"its pixels are numbers of no known range (mode {image.mode})")
+    if not image.has_transparency_data:
+        return image.convert("RGB"), []
+    image = image.convert("RGBA")
+    ground = Image.new("RGBA", image.size, GROUND)
+    see_through = image.getextrema()[3][0] < 255
+    return Image.alpha_composite(ground, image).convert("RGB"), ["shown on white"] * see_through
+
+
+def _center(pixels, h, w):
+    """Crop the largest centered part with the proportions of h x w: (c, H, W) -> (c, h', w')."""
+    height, width = pixels.shape[1:]
+    part_h = min(height, max(1, round(width * h / w)))
+    part_w = min(width, max(1, round(height * w / h)))
+    top, left = (height - part_h) // 2, (width - part_w) // 2
+    return pixels[:, top : top + part_h, left : left + part_w]

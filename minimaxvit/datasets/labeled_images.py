@@ -18,6 +18,24 @@ class LabeledImages:
     classes: tuple
     source: str
 
+    def __post_init__(self):
+        images, labels = self.images, self.labels
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(
+                f"images must be uint8 of shape (n, 3, h, w), got {images.dtype} of shape "
+                f"{tuple(images.shape)}; those in 0..1 become bytes by (255 * x).round().byte()"
+            )
+        if labels.dtype != torch.long or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"{len(images)} images need as many labels of torch.long, got {labels.dtype} of "
+                f"shape {tuple(labels.shape)}"
+            )
+        if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.classes)):
+            raise ValueError(
+                f"labels must be from 0 to {len(self.classes) - 1}, as there are "
+                f"{len(self.classes)} classes, got {labels.min()} to {labels.max()}"
+            )
+
     def __len__(self):
         return len(self.labels)
 
@@ -35,5 +53,13 @@ class LabeledImages:
 
 
 def normalize(images):
-    """Turn bytes into what a network reads: uint8 in 0..255 -> float in -1..1."""
+    """Turn bytes into what a network reads: uint8 in 0..255 -> float in -1..1.
+
+    ValueError for what is not uint8: it may be normalized already.
+    """
+    if images.dtype != torch.uint8:
+        raise ValueError(
+            f"normalize takes bytes, uint8 in 0..255, got {images.dtype}; images in 0..1 become "
+            f"bytes by (255 * x).round().byte(), and those in -1..1 are what a network reads"
+        )
     return images.to(torch.float32).div(127.5).sub(1)

@@ -12,14 +12,22 @@ def load_data(name, path=None):
 
     Raises ValueError for another name.
     """
+    return load_shapes() if choose_data(name, path) == "shapes" else load_cifar10(path)
+
+
+def choose_data(name, path=None):
+    """Say which data set `load_data` would load: "cifar10" or "shapes"."""
     if name not in ("any", "cifar10", "shapes"):
         raise ValueError(f"no data set is called {name!r}: choose cifar10, shapes or any")
-    if name == "any" and not path:
-        try:
-            path = find_cifar10()
-        except FileNotFoundError:
-            name = "shapes"
-    return load_shapes() if name == "shapes" else load_cifar10(path)
+    if name != "any":
+        return name
+    try:
+        find_cifar10(path)
+    except FileNotFoundError:
+        if path:
+            raise
+        return "shapes"
+    return "cifar10"
 
 
 def load_shapes(train_size=20_000, test_size=2_000):

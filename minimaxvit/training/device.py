@@ -3,6 +3,7 @@
 import copy
 import platform
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from ..layers import StochasticDepth
+from ..modes import keeping_modes
 
 MAX_WORKERS = 4  # each gets a part of the batch, which must be large enough for batch norm
 
@@ -45,7 +47,7 @@ class DeviceSettings:
 def choose_device(name=None, bf16=None, compile=False):
     """Take the GPU if there is one, and bf16 where the hardware has it; arguments override that.
 
-    Raises ValueError for a device that is not there.
+    Raises ValueError for a device that is not there, or if it cannot compile and shall.
     """
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -59,8 +61,19 @@ def choose_device(name=None, bf16=None, compile=False):
     elif bf16 is None:
         able = torch.cpu.get_capabilities()
         bf16 = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    if compile:
+        _check_compiler(name)
     workers = min(MAX_WORKERS, torch.get_num_threads()) if name == "cpu" and not compile else 1
     return DeviceSettings(name, bf16, compile, workers)
+
+
+def _check_compiler(name):
+    """Raise ValueError where torch.compile cannot work: the first step would find it too late."""
+    try:
+        torch.compile(torch.neg)(torch.ones(1, device=name))
+    except Exception as error:  # of many kinds, in many modules of torch
+        why = str(error).strip().splitlines()[0]
+        raise ValueError(f"cannot compile for {name}, do without: {why}") from None
 
 
 class DataParallelGradients:
@@ -71,18 +84,18 @@ class DataParallelGradients:
     """
 
     def __init__(self, model, device):
-        self.device, model = device, model.train()
+        self.device, self.undo = device, ExitStack()
+        self.undo.callback(torch.set_num_threads, torch.get_num_threads())
+        self.undo.enter_context(keeping_modes(model)).train()
         self.weights = [weight for weight in model.parameters() if weight.requires_grad]
         # All threads draw from one random state: they would race, and no run could be repeated.
         workers = 1 if any(map(_is_random, model.modules())) else device.workers
         shared = {id(weight): weight for weight in model.parameters()}
         others = [copy.deepcopy(model, dict(shared)) for _ in range(workers - 1)]
         self.models = [torch.compile(model) if device.compile else model, *others]
-        if device.bf16 and device.name == "cpu":
-            for each in (model, *others):
-                keep_strided_depthwise_in_fp32(each)
-        self.threads = torch.get_num_threads()
-        each = max(1, self.threads // workers)
+        for each in (model, *others) if device.bf16 and device.name == "cpu" else ():
+            self.undo.callback(keep_strided_depthwise_in_fp32(each))
+        each = max(1, torch.get_num_threads() // workers)
         self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,))
 
     def __enter__(self):
@@ -90,7 +103,7 @@ class DataParallelGradients:
 
     def __exit__(self, *_):
         self.pool.shutdown()
-        torch.set_num_threads(self.threads)
+        self.undo.close()
 
     def __call__(self, loss, images, labels):
         """Leave the gradient of the mean `loss(logits, labels)` in .grad; return loss and logits.
@@ -130,11 +143,17 @@ def _is_random(module):
 
 
 def keep_strided_depthwise_in_fp32(model):
-    """Exclude these convolutions from autocast: on a CPU their gradient is very slow in bf16."""
+    """Exclude these convolutions from autocast: on a CPU their gradient is very slow in bf16.
+
+    Returns what undoes that.
+    """
 
     def in_fp32(forward):
         return torch.autocast("cpu", enabled=False)(lambda x: forward(x.float()))
 
+    undo = ExitStack()
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1 and module.stride != (1, 1):
             module.forward = in_fp32(module.forward)
+            undo.callback(delattr, module, "forward")
+    return undo.close

@@ -3,14 +3,15 @@
 import torch
 
 from ..datasets.labeled_images import normalize
+from ..modes import evaluating
 
 MISTAKES = 10  # how many of the wrong predictions a record keeps
 
 
 @torch.inference_mode()
 def _logits(model, images, batch_size=500):  # (n, 3, h, w) -> (n, classes)
-    model.eval()
-    return torch.cat([model(normalize(batch)) for batch in images.split(batch_size)])
+    with evaluating(model):
+        return torch.cat([model(normalize(batch)) for batch in images.split(batch_size)])
 
 
 def predict(model, data, batch_size=500, flip=False):

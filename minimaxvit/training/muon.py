@@ -16,8 +16,21 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, weights, lr, weight_decay=0.0, momentum=0.95):
         super().__init__(weights, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
+    def add_param_group(self, group):
+        super().add_param_group(group)
+        for weight in group["params"]:
+            if weight.ndim < 2:
+                raise ValueError(
+                    f"Muon steps matrices and kernels, got a weight of shape "
+                    f"{tuple(weight.shape)}: give it to AdamW"
+                )
+
     @torch.no_grad()
-    def step(self):
+    def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             by_shape = {}
             for weight in group["params"]:
@@ -30,6 +43,7 @@ class Muon(torch.optim.Optimizer):
                 for weight, step in zip(weights, steps, strict=True):
                     weight.mul_(1 - group["lr"] * group["weight_decay"])
                     weight.sub_(size * step.view_as(weight))
+        return loss
 
     def _momentum(self, weight, momentum):
         """Average the gradients and look one step ahead (Nesterov), as a matrix."""

@@ -5,14 +5,13 @@ its end. Every epoch draws from a random state of its own, so a run that was kil
 last checkpoint as if nothing had happened, to the last bit on a CPU.
 """
 
-import json
 import platform
 import sys
 import time
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -20,19 +19,30 @@ import torch.nn.functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ..atomic_write import atomic_write
 from ..datasets.labeled_images import normalize
+from ..locked import locked
 from ..network import MaxViT
 from ..weights import describe, save
 from .augmentation import alternating_flip, augment, random_flip
 from .cuda_graph import CapturedStep
 from .device import DataParallelGradients, choose_device
 from .evaluation import evaluate, evaluation_record
+from .folder import (
+    CHECKPOINT,
+    RECORD,
+    WEIGHTS,
+    check_room,
+    read_checkpoint,
+    read_record,
+    refuse_another_run,
+    refuse_stray_weights,
+    write_checkpoint,
+    write_record,
+)
 from .optimizers import first_convolution, lr_schedule, make_optimizers, set_lr
 from .statistics import take_statistics
 from .whitening import whiten
 
-CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "model.safetensors", "record.json"
 LOOK_EVERY = 10  # steps between looks at the loss: on a GPU each look waits for it
 STATISTICS = 1000  # training images that give the averaged network its batch-norm statistics
 WHITENING = 5000  # training images whose patches the first convolution whitens
@@ -41,32 +51,39 @@ WHITENING = 5000  # training images whose patches the first convolution whitens
 def fit(config, training, test, recipe, folder, device=None, command=None):
     """Train a MaxViT of `config` and return its record, which is also written to `folder`.
 
-    `training` and `test` are `LabeledImages`. If `folder` holds a checkpoint of this very run, it
-    goes on from there; if of another, ValueError. FloatingPointError if the loss is not finite.
+    `training` and `test` are `LabeledImages`. The network is saved as one for images of their size.
+    If `folder` holds a checkpoint of this very run, it goes on from there; if of another, or if
+    another process works in it, ValueError. FloatingPointError if the loss is not finite.
     """
-    folder, device = Path(folder), device or choose_device()
-    side = min(training.images.shape[2:])
-    if recipe.cutout > side or recipe.translate >= side:
-        raise ValueError(
-            f"cutout {recipe.cutout} or translate {recipe.translate} is too large for images of "
-            f"{side} pixels"
-        )
+    folder, device = Path(folder).expanduser(), device or choose_device()
+    _check(config, training, test, recipe)
+    h, w = training.images.shape[2:]
+    if h == w:
+        config = replace(config, image_size=h)
     settings = {
         "config": describe(config),
         "recipe": asdict(recipe),
         "data": _describe_data(training, test, recipe),
     }
-    if (folder / RECORD).is_file():
-        record = json.loads((folder / RECORD).read_text())
-        _refuse_another_run(folder, record, settings)
+    with locked(folder):
+        if not (folder / RECORD).exists():
+            return _fit(config, training, test, recipe, folder, device, command, settings)
+        record = read_record(folder)
+        refuse_another_run(folder, record, settings)
         (folder / CHECKPOINT).unlink(missing_ok=True)  # it was killed just before the end
         return record
-    train_on, val = training[recipe.val_size :], training[: recipe.val_size]
+
+
+def _fit(config, training, test, recipe, folder, device, command, settings):
+    versions = {name: _version(name) for name in ("minimaxvit", "torch", "numpy")}
+    refuse_stray_weights(folder)
+    train_on, val = hold_out(training, recipe.val_size, recipe.seed)
     train_on, val = train_on.to(device.name), val.to(device.name)
     with torch.random.fork_rng():  # the caller's random state stays as it was
         run = Run(config, recipe, device, train_on)
-        if (folder / CHECKPOINT).is_file():
-            run.resume(folder / CHECKPOINT, settings)
+        check_room(folder, run.model)
+        if (folder / CHECKPOINT).exists():
+            run.resume(folder, settings)
         with run.gradients:
             _train(run, train_on, val, settings, folder)
 
@@ -76,18 +93,30 @@ def fit(config, training, test, recipe, folder, device=None, command=None):
     record = settings | {
         "command": command,
         "seed": recipe.seed,
-        "versions": {name: version(name) for name in ("minimaxvit", "torch", "numpy")}
-        | {"python": platform.python_version()},
+        "versions": versions | {"python": platform.python_version()},
         "machine": device.describe(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "history": run.history,
         "result": evaluated.pop("result") | {"seconds": run.history[-1]["seconds"]},
         **evaluated,
     }
-    text = json.dumps(record, indent=1)
-    atomic_write(folder / RECORD, lambda partial: partial.write_text(text))
+    write_record(folder, record)
     (folder / CHECKPOINT).unlink()
     return record
+
+
+def hold_out(training, count, seed):
+    """Draw `count` images to validate on: (those left to train on, those drawn).
+
+    The first ones would all be of one class where images are sorted by class.
+    """
+    order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed))
+    return training[order[count:].sort().values], training[order[:count].sort().values]
+
+
+def evenly(images, count):
+    """Take at most `count` images, all over the set."""
+    return images[torch.linspace(0, len(images) - 1, min(count, len(images))).round().long()]
 
 
 class Run:
@@ -138,21 +167,26 @@ class Run:
             "optimizers": [optimizer.state_dict()["state"] for optimizer in self.optimizers],
         }
 
-    def resume(self, path, settings):
-        state = torch.load(path, map_location=self.device.name, weights_only=True)
-        _refuse_another_run(path.parent, state["settings"], settings)
-        self.step, self.history = state["step"], state["history"]
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(optimizer.state_dict() | {"state": saved})
+    def resume(self, folder, settings):
+        """Go on from a checkpoint. ValueError if it is damaged or of another run."""
+
+        def load(state):
+            refuse_another_run(folder, state["settings"], settings)
+            self.step, self.history = state["step"], state["history"]
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(optimizer.state_dict() | {"state": saved})
+
+        read_checkpoint(folder, self.device.name, load)
 
     def averaged_model(self, training):
         """Give the averaged network, with its batch-norm statistics computed from images.
 
         Those that were gathered in training belong to other weights, hundreds of steps ago.
         """
-        take_statistics(self.average, training.images[:STATISTICS], self.recipe.seed)
+        images = evenly(training.images, STATISTICS)
+        take_statistics(self.average, images, self.recipe.seed)
         return self.average.eval()
 
 
@@ -175,9 +209,7 @@ def _train(run, training, val, settings, folder):
                 }
             )
             state = run.state() | {"settings": settings}
-            atomic_write(
-                folder / CHECKPOINT, lambda partial, state=state: torch.save(state, partial)
-            )
+            write_checkpoint(folder, state)
             if not shown:
                 print(_line(run), flush=True)
 
@@ -214,6 +246,33 @@ def train_step(run, images, labels):
     return run.update(images, labels)
 
 
+def _check(config, training, test, recipe):
+    """Raise ValueError for what cannot be trained together."""
+    h, w = training.images.shape[2:]
+    if not len(test) or test.images.shape[2:] != (h, w):
+        raise ValueError(
+            f"the {len(test)} test images are of {test.images.shape[2]} x {test.images.shape[3]} "
+            f"pixels and those to train on of {h} x {w}: give some of the same size"
+        )
+    if len(training.classes) != config.num_classes or training.classes != test.classes:
+        raise ValueError(
+            f"the network has {config.num_classes} classes, the images to train on "
+            f"{len(training.classes)} and the test images {len(test.classes)}: all must be the same"
+        )
+    if recipe.cutout > min(h, w) or recipe.translate >= min(h, w):
+        raise ValueError(
+            f"cutout {recipe.cutout} or translate {recipe.translate} is too large for images of "
+            f"{min(h, w)} pixels"
+        )
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"  # a clone that is run as it is
+
+
 def _stop_if_not_finite(losses, first, folder):
     bad = (~torch.isfinite(torch.stack(losses))).nonzero()
     if len(bad):
@@ -225,19 +284,10 @@ def _stop_if_not_finite(losses, first, folder):
         )
 
 
-def _refuse_another_run(folder, found, settings):
-    for part, wanted in settings.items():
-        different = [name for name in wanted if found[part].get(name) != wanted[name]]
-        if different:
-            raise ValueError(
-                f"{folder} holds another run: its {part} differs in {', '.join(different)}; name "
-                f"another folder, or remove this one"
-            )
-
-
 def _describe_data(training, test, recipe):
     return {
         "source": training.source,
+        "image_size": list(training.images.shape[2:]),
         "classes": list(training.classes),
         "sha256": [training.sha256(), test.sha256()],
         "train_size": len(training) - recipe.val_size,

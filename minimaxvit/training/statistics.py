@@ -3,9 +3,11 @@
 from copy import deepcopy
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
 from ..datasets.labeled_images import normalize
+from ..modes import keeping_modes
 
 
 def take_statistics(model, images, seed=0, batch_size=500):
@@ -15,9 +17,14 @@ def take_statistics(model, images, seed=0, batch_size=500):
     """
     weight = next(model.parameters())
     batches = (normalize(batch).to(weight) for batch in images.split(batch_size))
-    with torch.random.fork_rng():
+    momenta = {norm: norm.momentum for norm in model.modules() if isinstance(norm, _BatchNorm)}
+    with torch.random.fork_rng(), keeping_modes(model):
         torch.manual_seed(seed)
-        update_bn(batches, model)
+        try:
+            update_bn(batches, model)
+        finally:
+            for norm, momentum in momenta.items():
+                norm.momentum = momentum
 
 
 def with_statistics(model, images, batch_size=500):

@@ -329,10 +329,11 @@ def test_the_official_archive_is_the_one_asked_for(monkeypatch):
 
 def test_a_download_takes_the_place_of_what_was_there(serve, archive):
     old = a_test_file(Path("data") / CIFAR10_FOLDER)
-    (old / "old").write_text("old")
+    (old / "old").write_text("old")  # somebody's own
+    (old / "SOURCE").write_text("a stand-in")  # no longer true
     Path("data/mine").write_text("mine")
     folder = download_cifar10(serve(archive.read_bytes()), "data", md5(archive))
-    assert folder == old and sorted(os.listdir(folder)) == sorted(FILES)
+    assert folder == old and sorted(os.listdir(folder)) == sorted([*FILES, "old"])
     assert sorted(os.listdir("data")) == [CIFAR10_FOLDER, "mine"]
     training, test = load_cifar10()
     assert training.labels[::10_000].tolist() == [0, 1, 2, 3, 4] and test.labels[0] == 5
@@ -428,3 +429,28 @@ def test_a_download_that_fails_leaves_all_as_it_was(source, there, serve, archiv
         download_cifar10(address, "data", wanted)
     assert "\n" not in str(caught.value)
     assert everything(Path("data")) == before
+
+
+def test_what_a_killed_download_left_behind_goes(archive):
+    left = Path("data") / ".download-killed"
+    left.mkdir(parents=True)
+    (left / "archive.tar.gz").write_bytes(b"half")
+    folder = download_cifar10(archive, "data", md5(archive))
+    assert os.listdir("data") == [folder.name]
+
+
+def test_a_download_that_fails_still_removes_what_another_left():
+    left = Path("data") / ".download-killed"
+    left.mkdir(parents=True)
+    with pytest.raises(FileNotFoundError):
+        download_cifar10("nowhere", "data")
+    assert os.listdir("data") == []
+
+
+def test_a_home_folder_is_the_user_s(archive, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    folder = download_cifar10(archive, "~/data", md5(archive))
+    assert folder == tmp_path / "home" / "data" / CIFAR10_FOLDER and not Path("~").exists()
+    assert find_cifar10("~/data") == folder
+    monkeypatch.setenv("MINIMAXVIT_DATA", "~/data")
+    assert find_cifar10() == folder

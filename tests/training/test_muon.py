@@ -166,3 +166,20 @@ def test_every_dense_weight_of_the_network_is_moved():
     # head: the outermost two are not Muon's.
     assert len(weights) == 1 + (3 * 4 + 2) + 5 * 6 + 1
     assert not any(map(torch.equal, weights, before))
+
+
+def test_a_closure_is_called_with_gradients_and_its_loss_returned():
+    weight = nn.Parameter(noise(4, 6))
+    expected, ours = copy.deepcopy(weight), Muon([weight], **OPTIONS)
+    (3 * expected.square()).sum().backward()
+
+    def closure():
+        ours.zero_grad()
+        loss = (3 * weight.square()).sum()
+        loss.backward()
+        return loss
+
+    loss = ours.step(closure)
+    assert loss == (3 * expected.square()).sum()
+    Muon([expected], **OPTIONS).step()
+    assert torch.equal(weight, expected)

@@ -22,7 +22,7 @@ from minimaxvit import MaxViT, load
 from minimaxvit.datasets.labeled_images import LabeledImages
 from minimaxvit.training.device import DeviceSettings
 from minimaxvit.training.recipe import Recipe
-from minimaxvit.training.run import WEIGHTS, fit
+from minimaxvit.training.run import WEIGHTS, fit, hold_out
 
 PLAIN = Recipe(
     epochs=2, batch_size=16, val_size=0, translate=0, cutout=0
@@ -166,14 +166,17 @@ def test_images_for_evaluation_are_not_augmented(tmp_path):
     run = Watched(tmp_path, replace(PLAIN, val_size=HELD_OUT, translate=2, cutout=6))
     *held_out, test, flipped = [seen.images for seen in run.evaluated]
     assert len(held_out) == PLAIN.epochs
-    assert all(torch.equal(images, run.training.images[:HELD_OUT]) for images in held_out)
+    _, expected = hold_out(run.training, HELD_OUT, seed=0)
+    assert all(torch.equal(images, expected.images) for images in held_out)
     assert torch.equal(test, run.test.images) and torch.equal(flipped, run.test.images.flip(3))
 
 
 def test_held_out_images_are_never_trained_on(tmp_path):
     run = Watched(tmp_path, replace(PLAIN, val_size=HELD_OUT))
     learned_from = torch.cat([numbers(seen.images) for seen in run.steps + run.surveyed])
-    assert learned_from.unique().tolist() == list(range(HELD_OUT, COUNT))
+    held_out = numbers(run.evaluated[0].images)
+    assert len(held_out) == HELD_OUT
+    assert sorted(learned_from.unique().tolist() + held_out.tolist()) == list(range(COUNT))
 
 
 def test_the_seed_decides_weights_order_and_augmentation(tmp_path):
@@ -291,7 +294,8 @@ def test_the_network_kept_has_batch_statistics_of_its_own_weights(tmp_path):
     recipe = replace(PLAIN, val_size=HELD_OUT, ema=0.5, translate=2, cutout=6)
     run = Watched(tmp_path, recipe)
     again = copy.deepcopy(run.kept)
-    update_bn([run.training.images[HELD_OUT:] / 127.5 - 1], again)  # pictures as they are
+    left, _ = hold_out(run.training, HELD_OUT, seed=0)
+    update_bn([left.images / 127.5 - 1], again)  # pictures as they are
     statistics = dict(run.kept.named_buffers())
     assert any(name.endswith("running_var") for name in statistics)
     for name, buffer in statistics.items():

@@ -1,6 +1,7 @@
 """A run learns, stops when it must, and survives being killed at any moment."""
 
 import importlib
+import importlib.metadata
 import itertools
 import json
 import os
@@ -140,10 +141,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
 ):
     seen = itertools.count(1)
 
-    def poisoned(*arguments, augment=training.augment):
-        return augment(*arguments) * (float("nan") if next(seen) == 10 else 1)
+    def poisoned(images, normalize=training.normalize):
+        return normalize(images) * (float("nan") if next(seen) == 11 else 1)  # the first whitens
 
-    monkeypatch.setattr(training, "augment", poisoned)
+    monkeypatch.setattr(training, "normalize", poisoned)
     recipe = Recipe(**{**vars(SHORT), "val_size": 0})
     with pytest.raises(FloatingPointError) as stopped:
         fit(SMALL, *few_shapes(96), recipe, tmp_path)
@@ -280,3 +281,91 @@ def test_the_same_path_trains_on_a_gpu(compile, tmp_path):
     assert record["machine"]["gpu"]
     assert record["history"][-1]["loss"] < record["history"][0]["loss"]
     assert load(tmp_path / WEIGHTS).config == SMALL
+
+
+def enlarged(data, side):
+    images = torch.nn.functional.interpolate(data.images.float(), (side, side)).byte()
+    return replace(data, images=images)
+
+
+def test_a_network_is_saved_as_one_for_the_images_that_it_was_trained_on(tmp_path):
+    large = [enlarged(data, 64) for data in few_shapes()]
+    record = fit(SMALL, *large, replace(SHORT, steps=1), tmp_path)
+    assert record["data"]["image_size"] == [64, 64]
+    assert load(tmp_path / WEIGHTS).config == replace(SMALL, image_size=64)
+
+
+def test_images_held_out_are_drawn_from_all_over_the_set():
+    training_set, _ = few_shapes(100)
+    by_class = training_set[training_set.labels.sort(stable=True).indices]
+    left, held_out = training.hold_out(by_class, 30, seed=0)
+    assert len(left) == 70 and len(held_out) == 30
+    assert len(held_out.labels.unique()) >= 8, "one class after another would be held out"
+    whole = torch.cat([left.images, held_out.images]).flatten(1).double().sum(1).sort().values
+    assert torch.equal(whole, by_class.images.flatten(1).double().sum(1).sort().values)
+    again = training.hold_out(by_class, 30, seed=0)[1]
+    assert torch.equal(again.labels, held_out.labels)
+    assert not torch.equal(training.hold_out(by_class, 30, seed=1)[1].images, held_out.images)
+    assert torch.equal(training.hold_out(by_class, 0, seed=0)[0].images, by_class.images)
+
+
+def test_statistics_are_of_images_from_all_over_the_set():
+    images = torch.arange(10_000).view(-1, 1)
+    taken = training.evenly(images, 1000).flatten()
+    assert len(taken) == 1000 and taken[0] == 0 and taken[-1] == 9999
+    assert (taken.diff() - 10).abs().max() <= 1
+    assert torch.equal(training.evenly(images, 20_000), images)
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from minimaxvit.locked import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(100)
+"""
+
+
+def test_a_folder_is_held_by_one_process_until_it_dies(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    one = replace(SHORT, steps=1)
+    with pytest.raises(ValueError, match="another process is at work"):
+        fit(SMALL, *few_shapes(), one, tmp_path)
+    assert not (tmp_path / RECORD).exists()
+    holder.kill()
+    holder.wait()
+    fit(SMALL, *few_shapes(), one, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS, RECORD}
+
+
+def test_a_clone_that_is_not_installed_trains_to_the_end(tmp_path, monkeypatch):
+    def version(name):
+        if name == "minimaxvit":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(training, "version", version)
+    record = fit(SMALL, *few_shapes(), replace(SHORT, steps=1), tmp_path)
+    assert record["versions"]["minimaxvit"] == "not installed"
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    save, calls = torch.save, itertools.count(1)
+
+    def fills_up(state, path):
+        if next(calls) == 2:
+            path.write_bytes(b"half of it")
+            raise RuntimeError("file write failed\nno space left on device")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", fills_up)
+    with pytest.raises(OSError, match="cannot be written: file write failed; the one of an epoch"):
+        fit(SMALL, *few_shapes(), SHORT, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == 6
+    fit(SMALL, *few_shapes(), SHORT, tmp_path)
+    assert (tmp_path / RECORD).is_file()

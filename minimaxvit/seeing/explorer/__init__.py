@@ -5,11 +5,12 @@ from contextlib import ExitStack
 from html import escape
 from pathlib import Path
 
-from ..measure.evaluating import evaluating
+from ...modes import evaluating, unwrapped
 from .payload import payload
 from .static_view import static_view
 
 HERE = Path(__file__).parent
+MARK = "minimaxvit explore"  # by which a page that we wrote is known
 SCRIPTS = (  # in the order in which they are written, helpers first
     "attention.js",
     "field.js",
@@ -30,6 +31,7 @@ def explorer(networks, images, names, classes):
     JavaScript a figure with alt text and a table remain. ValueError for networks of different
     configurations, and for a wrong number of names or classes.
     """
+    networks = {label: unwrapped(model) for label, model in networks.items()}
     configurations = {label: model.config for label, model in networks.items()}
     first, *others = configurations
     for label in others:
@@ -67,7 +69,8 @@ def explorer_page(fragment, title):
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
-        '<meta name="color-scheme" content="light dark">\n'
+        f'<meta name="color-scheme" content="light dark">\n'
+        f'<meta name="generator" content="{MARK}">\n'
         f"<title>{escape(title)}</title>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n{fragment}\n</body>\n</html>\n"
     )
 

@@ -20,9 +20,9 @@ from ...block import BlockAttention, GridAttention
 from ...position import RelativePositionBias
 from ...steps import Taps
 from ..measure.effective import effective_fields
-from ..measure.evaluating import prepare
 from ..measure.extent import extent, middle
 from ..measure.heads import measure_heads
+from ..measure.prepare import prepare
 from ..measure.reads import Read, Sum, lower_network, places_after
 from ..measure.recording import attention_maps
 from ..measure.rollout import tap_sizes

@@ -6,7 +6,8 @@ Source: Luo et al. 2016, "Understanding the effective receptive field", section 
 import torch
 from tqdm import tqdm
 
-from .evaluating import evaluating, prepare
+from ...modes import evaluating, unwrapped
+from .prepare import prepare
 from .reads import Places
 from .receptive_field import place_of, refuse_unknown
 
@@ -20,6 +21,7 @@ def effective_field(model, images, layer, query, batch=50):
     left as it was. Returns float64 (h, w), which sums to 1. ValueError for an unknown layer or
     token, or if no pixel matters.
     """
+    model = unwrapped(model)
     refuse_unknown(layer, model.layers())
     generator = torch.Generator().manual_seed(0)
     total = torch.zeros(images.shape[2:], dtype=torch.float64)
@@ -34,6 +36,7 @@ def effective_field(model, images, layer, query, batch=50):
 
 def effective_fields(model, images, layer):
     """Measure `effective_field` for every token of a layer's map: float64 (h', w', h, w)."""
+    model = unwrapped(model)
     refuse_unknown(layer, model.layers())
     with evaluating(model), torch.no_grad():
         down, across = run_to(layer, model, prepare(model, images[:1]))[0].shape[2:]

@@ -9,6 +9,7 @@ from math import ceil, log2
 
 import torch
 
+from ...modes import unwrapped
 from .reads import lower_network, places_after
 from .walking import Rule, walk_part
 
@@ -38,6 +39,7 @@ def trace(model, h, w, layer, query, gates=True):
     Returns {"pixels": (h, w), "stem": (h', w'), ..., layer: (h'', w'')}, float64, exact to 2 ** 53.
     Raises ValueError for a size that does not fit, an unknown layer and a query outside its map.
     """
+    model = unwrapped(model)
     refuse_unknown(layer, model.layers())
     lowered = lower_network(model, h, w, until=layer)
     places = places_after(lowered[layer])

@@ -10,9 +10,10 @@ from math import prod
 
 import torch
 
+from ...modes import evaluating, unwrapped
 from ...network import MaxViT
 from ...steps import Add, Attend, Part
-from .evaluating import evaluating, prepare
+from .prepare import prepare
 from .reads import Places, attention_reads, lower_part, passes_extra
 from .receptive_field import pixels_apart, place_of
 
@@ -98,6 +99,7 @@ def record_attention(model):
     `model.layers()` for a MaxViT, and of `named_modules` otherwise. Leaves nothing in the model,
     even after an exception. ValueError if there is nothing to record.
     """
+    model = unwrapped(model)
     named = attending(model)
     if not named:
         raise ValueError(
@@ -120,6 +122,7 @@ def attention_maps(model, images):
 
     It runs in evaluation mode and is left as it was. {} for a model without attention to record.
     """
+    model = unwrapped(model)
     recording = record_attention(model) if attending(model) else nullcontext({})
     with evaluating(model), recording as maps, torch.no_grad():
         model(prepare(model, images))

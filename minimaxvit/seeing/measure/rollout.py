@@ -6,6 +6,7 @@ where. Values, signs, norms and feed-forwards are left out, and heads averaged.
 
 import torch
 
+from ...modes import unwrapped
 from .reads import covered, lower_network, lower_part, places_after
 from .receptive_field import place_of, refuse_unknown
 from .recording import attention_maps
@@ -40,6 +41,7 @@ def rollout(model, images, layer=None, query=None):
     layer either what the head takes. What began in no pixel, such as a class token, is left out and
     the rest shares the whole. ValueError for what is not there, or a token that reads no pixel.
     """
+    model = unwrapped(model)
     named = model.layers()
     last = layer or list(named)[-1]
     refuse_unknown(last, named)
