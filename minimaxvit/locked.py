@@ -22,6 +22,8 @@ def locked(folder):
         raise ValueError(
             f"another process is at work in {folder}: wait for it, or name another folder"
         ) from None
+    except NotImplementedError:
+        pass  # a file system without locks: two runs in one folder go unseen there
     except OSError as error:
         raise OSError(
             f"{folder} cannot be made or written ({error.strerror}): name another folder"

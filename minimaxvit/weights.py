@@ -138,11 +138,18 @@ def load(path):
         tensors = safetensors.torch.load_file(path)
         if wrong := _difference(tensors, _without_numbers(header).state_dict()):
             raise ValueError(wrong)
-        model = MaxViT(configuration(header))
-        model.load_state_dict(tensors)
+        model = _filled(configuration(header), tensors)
     except Exception as error:  # what a header that somebody else wrote leads to has no end
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} is not a network that minimaxvit.save wrote: {why}") from None
+    return model
+
+
+def _filled(config, tensors):
+    """Build a network with these weights, which leaves the caller's random state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        model = MaxViT(config)
+    model.load_state_dict(tensors)
     return model.eval()
 
 
@@ -161,10 +168,10 @@ def pretrained(name, num_classes=None):
     model = load(_bundled_file(name, ".safetensors"))
     if num_classes is None:
         return model
-    other = MaxViT(replace(model.config, num_classes=num_classes))
-    new = other.head.classify.state_dict(prefix="head.classify.")
-    other.load_state_dict(model.state_dict() | new)
-    return other.eval()
+    config = replace(model.config, num_classes=num_classes)
+    with torch.random.fork_rng(devices=[]):
+        new = MaxViT(config).head.classify.state_dict(prefix="head.classify.")
+    return _filled(config, model.state_dict() | new)
 
 
 def pretrained_record(name):

@@ -190,12 +190,16 @@ def write_pages(folder, lessons, record):
     )
 
 
+def home(path):
+    return Path(path).expanduser()
+
+
 def main(arguments=None):
     """Check the options, run the lessons, and only then replace earlier pages."""
     parser = argparse.ArgumentParser(description="Render the lessons to pages.")
-    parser.add_argument("--run", type=Path, help="folder of a finished training run")
-    parser.add_argument("--out", type=Path, default=Path("build/lessons"), help="folder to write")
-    parser.add_argument("--notebooks", type=Path, default=HERE, help="folder of the lessons")
+    parser.add_argument("--run", type=home, help="folder of a finished training run")
+    parser.add_argument("--out", type=home, default=Path("build/lessons"), help="folder to write")
+    parser.add_argument("--notebooks", type=home, default=HERE, help="folder of the lessons")
     options = parser.parse_args(arguments)
     record, out = read_record(options.run), options.out.resolve()
     index = out / "index.html"

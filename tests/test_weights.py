@@ -374,3 +374,13 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
     save(network(), "~/mine/a")
     assert (tmp_path / "mine" / "a").is_file() and not (tmp_path / "~").exists()
     load("~/mine/a")
+
+
+def test_loading_and_saving_leave_the_random_state_alone(tmp_path):
+    model = network()
+    state = torch.get_rng_state()
+    save(model, tmp_path / "a")
+    load(tmp_path / "a")
+    pretrained("compact")
+    pretrained("compact", num_classes=3)
+    assert torch.equal(torch.get_rng_state(), state)
