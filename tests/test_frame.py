@@ -37,6 +37,7 @@ from minimaxvit.steps import Add, Attend, Part, Taps
 from minimaxvit.summary import count, summary
 from minimaxvit.training import Recipe, fit
 from minimaxvit.training.optimizers import first_convolution, parameter_groups
+from minimaxvit.training.run import hold_out
 from minimaxvit.training.whitening import whitening_filters
 
 
@@ -184,7 +185,8 @@ def test_the_first_convolution_can_whiten(name, tmp_path):
     recipe = Recipe(steps=1, batch_size=16, val_size=16)
     fit(NETWORKS[name], training, test, recipe, tmp_path)
     conv = first_convolution(load(tmp_path / "model.safetensors"))
-    filters = whitening_filters(normalize(training.images[16:]), conv.kernel_size)
+    left, _ = hold_out(training, recipe.val_size, recipe.seed)
+    filters = whitening_filters(normalize(left.images), conv.kernel_size)
     kept = conv.weight[: len(filters)].flatten(1)
     if 2 * len(filters) < len(conv.weight):
         assert not torch.equal(kept, filters[: len(kept)])  # not frozen: it goes on learning

@@ -319,7 +319,8 @@ def test_evaluation_says_if_the_images_are_not_those_of_the_record(run, monkeypa
     assert "Note: these are not the test images of its record" in capsys.readouterr().out
     other = LabeledImages(TEST.images, TEST.labels, tuple("abcdefghij"), "others")
     monkeypatch.setattr(commands, "load_data", lambda *_: (TRAINING, other))
-    assert "trained on shapes, not others" in fails("evaluate", run, "--data", "cifar10")
+    told = fails("evaluate", run, "--data", "cifar10")
+    assert "trained on shapes, 32 x 32, not on others" in told
 
 
 def test_pretrained_networks_predict_at_once(tmp_path, capsys):

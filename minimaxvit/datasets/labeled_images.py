@@ -30,7 +30,9 @@ class LabeledImages:
                 f"{len(images)} images need as many labels of torch.long, got {labels.dtype} of "
                 f"shape {tuple(labels.shape)}"
             )
-        if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.classes)):
+        if labels.is_meta or not len(labels):
+            return
+        if not (labels.min() >= 0 and labels.max() < len(self.classes)):
             raise ValueError(
                 f"labels must be from 0 to {len(self.classes) - 1}, as there are "
                 f"{len(self.classes)} classes, got {labels.min()} to {labels.max()}"

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 
@@ -87,12 +88,13 @@ def write_checkpoint(folder, state):
 def _blaming(path, what):
     try:
         yield
-    except AnotherRun:
-        raise
+    except (AnotherRun, OSError, MemoryError, torch.OutOfMemoryError):
+        raise  # that is not the file's fault, which may hold days of work
     except Exception as error:  # what damaged files make libraries raise has no end
         empty = "nothing in it" if path.stat().st_size == 0 else _first_line(error)
         raise ValueError(f"{path} is not {what} ({empty}): {REMEDY}") from None
 
 
 def _first_line(error):
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    line = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return shorten(line, 150, placeholder=" ...")

@@ -369,3 +369,17 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mon
     assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == 6
     fit(SMALL, *few_shapes(), SHORT, tmp_path)
     assert (tmp_path / RECORD).is_file()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), torch.OutOfMemoryError("full")]
+)
+def test_a_checkpoint_is_not_blamed_for_what_is_wrong_elsewhere(error, tmp_path, monkeypatch):
+    def load(*_, **__):
+        raise error
+
+    (tmp_path / CHECKPOINT).write_bytes(b"days of work")
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(type(error)) as caught:
+        fit(SMALL, *few_shapes(), SHORT, tmp_path)
+    assert caught.value is error and (tmp_path / CHECKPOINT).read_bytes() == b"days of work"
