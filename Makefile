@@ -11,7 +11,7 @@ export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 4294967296
 export MINIMAXVIT_DATA ?= $(CURDIR)/data
 
-.PHONY: help setup lessons lab train test bench clean
+.PHONY: help setup lessons lab train test mutants bench clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -40,6 +40,10 @@ test: $(READY)  ## check style, run the tests and every notebook, comparing outp
 	$(RUN)/ruff format --check minimaxvit tests benchmarks notebooks/*.py
 	$(RUN)/pytest --numprocesses 2 --dist loadscope
 	$(RUN)/pytest --numprocesses 2 --dist loadscope --nbval --nbval-current-env notebooks
+
+mutants: $(READY)  ## plant small faults and count those that the tests notice: an hour or more
+	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt mutmut
+	$(RUN)/python tests/mutants.py
 
 bench: $(READY)  ## measure, and write benchmarks/results/
 	$(RUN)/python benchmarks/forward.py
