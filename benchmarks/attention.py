@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from forward import RESULTS, run_once
+from freshness import NETWORK, hashes
 
 from minimaxvit import RelativeAttention, maxvit
 from minimaxvit.atomic_write import atomic_write
@@ -72,6 +73,7 @@ def main():
             "processor": torch.cpu.get_capabilities().get("cpu_name"),
             "threads": torch.get_num_threads(),
         },
+        "files": hashes(*NETWORK, "benchmarks/attention.py"),
         "versions": {"torch": torch.__version__},
     }
     text = json.dumps(record, indent=1)

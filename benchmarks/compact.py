@@ -17,12 +17,14 @@ import time
 from pathlib import Path
 
 import torch
+from freshness import first_losses
 
 from minimaxvit.atomic_write import atomic_write
 from minimaxvit.datasets import load_data
+from minimaxvit.training import Recipe
 from minimaxvit.training.evaluation import evaluation_record
-from minimaxvit.training.run import CHECKPOINT, RECORD, WEIGHTS
-from minimaxvit.weights import BUNDLED, load, save
+from minimaxvit.training.folder import CHECKPOINT, RECORD, WEIGHTS
+from minimaxvit.weights import BUNDLED, configuration, load, save
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -55,6 +57,8 @@ def main():
     record = json.loads((folder / RECORD).read_text())
     record["command"] = shlex.join(command)
     record["result"]["whole_seconds"] = None if resumed else seconds
+    recipe_used = Recipe(**record["recipe"])
+    record["first_losses"] = first_losses(configuration(record["config"]), recipe_used)
     write(RESULTS / f"{name}.json", record)
     print(record["data"]["source"], record["result"])
     if options.bundle:

@@ -27,6 +27,7 @@ from pathlib import Path
 from random import Random
 
 import torch
+from freshness import alike, first_losses
 
 from minimaxvit import CONFIGS, MAX_SA, BlockAttention, GridAttention
 from minimaxvit.atomic_write import atomic_write
@@ -144,6 +145,18 @@ def load_kept(path, **settings):
     return kept | {"command": shlex.join(["python", *sys.argv])}
 
 
+def refuse_stale(path, kept, networks, recipes):
+    """Exit if training would not give the rows in the record at `path` again.
+
+    `networks` and `recipes` are {name of a row: what it trains, and how}.
+    """
+    known = kept.setdefault("first_losses", {})
+    for name, config in networks.items():
+        losses = first_losses(config, recipes[name])
+        if not alike(known.setdefault(name, losses), losses):
+            sys.exit(f"{path} has rows of {name} from other code: remove it, and measure again")
+
+
 def main():
     parser = arguments(__doc__.split("\n")[0], NETWORKS)
     parser.add_argument("--seconds", type=int, default=240)
@@ -156,6 +169,8 @@ def main():
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             kept["steps"] = pool.submit(count_steps, options.names, options.seconds).result()
         print(kept["steps"], flush=True)
+    networks = {name: NETWORKS[name] for name in options.names}
+    refuse_stale(path, kept, networks, dict.fromkeys(networks, RECIPE))
     steps = kept["steps"]
     todo = [(name, seed, steps[name]) for seed in options.seeds for name in options.names]
     run_all(path, kept, todo, measure, options.processes)

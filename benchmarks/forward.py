@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from freshness import NETWORK, hashes
 from peers import import_torchvision
 
 from minimaxvit import maxvit
@@ -93,6 +94,7 @@ def main():
             "gpu": torch.cuda.get_device_name() if device == "cuda" else None,
             "system": platform.platform(),
         },
+        "files": hashes(*NETWORK, "benchmarks/forward.py"),
         "versions": {name: version(name) for name in ("torch", "timm", "torchvision")},
     }
     text = json.dumps(record, indent=1)

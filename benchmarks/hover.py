@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import torch
+from freshness import hashes
 
 from minimaxvit import MaxViT, pretrained, pretrained_record
 from minimaxvit.atomic_write import atomic_write
@@ -22,7 +23,13 @@ from minimaxvit.seeing.explorer import explorer, explorer_page
 from minimaxvit.training.device import choose_device
 from minimaxvit.training.statistics import with_statistics
 
-RESULTS = Path(__file__).parent / "results" / "hover.json"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "hover.json"
+EXPLORER = sorted((HERE.parent / "minimaxvit" / "seeing" / "explorer").iterdir())
+FILES = [
+    *(f"minimaxvit/seeing/explorer/{path.name}" for path in EXPLORER if path.is_file()),
+    "benchmarks/hover.py",
+]
 MOVES = 100
 VIEWS = {
     "attention, one layer": {},
@@ -74,6 +81,7 @@ def main():
         "bytes": len(page),
         "moves": MOVES,
         "browser": f"Chromium {version}",
+        "files": hashes(*FILES),
         "machine": choose_device("cpu").describe(),
         "views": found,
     }

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from freshness import changed, hashes
 
 from minimaxvit import BlockAttention, GridAttention
 from minimaxvit.atomic_write import atomic_write
@@ -34,6 +35,11 @@ from minimaxvit.training.device import choose_device
 
 RESULTS = Path(__file__).parent / "results" / "rumour.json"
 WINDOW = 4
+FILES = [
+    *(f"minimaxvit/{name}.py" for name in "partition position attention layers block".split()),
+    "minimaxvit/experiments/rumour.py",
+    "benchmarks/rumour.py",
+]
 SEEDS = (0, 1, 2)
 
 
@@ -87,10 +93,13 @@ def main():
     parser.add_argument("--processes", type=int, default=2, help="how many run side by side")
     options = parser.parse_args()
     kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"rows": []}
+    if stale := changed(kept.get("files", {})):
+        sys.exit(f"{RESULTS} is older than {', '.join(stale)}: remove it, and measure again")
     kept |= {
         "command": shlex.join(["python", *sys.argv]),
         "machine": choose_device("cpu", bf16=False).describe(),
         "torch": torch.__version__,
+        "files": hashes(*FILES),
     }
     done = {(row["name"], row["seed"]) for row in kept["rows"]}
     todo = [(name, seed) for seed in SEEDS for name in CASES if (name, seed) not in done]
