@@ -39,18 +39,7 @@ def budgets():
     """The compact network on growing budgets."""
     runs = records("compact-*.json")
     runs.sort(key=lambda run: (run["data"]["source"], run["result"]["seconds"]))
-    rows = [
-        [
-            run["data"]["source"],
-            minutes(run["result"].get("whole_seconds")),
-            minutes(run["result"]["seconds"]),
-            f"{epochs(run):.1f}",
-            f"{run['result']['accuracy']:.1%}",
-            f"{run['result']['accuracy_with_flip']:.1%}",
-            f"`{run['command']}`",
-        ]
-        for run in runs
-    ]
+    rows = [[run["data"]["source"], *reached(run)] for run in runs]
     parameters = {run["parameters"] for run in runs}
     assert len(parameters) == 1, f"records of different networks: {parameters}"
     text = paragraph(
@@ -59,32 +48,35 @@ def budgets():
         "statistics and evaluation; with flip: the logits of each test image and of its mirror ",
         "image are added.",
     )
-    header = ["images", "whole command", "training", "epochs", "test accuracy", "with flip"]
-    return text + table([*header, "command"], rows) + remarks(runs)
+    return text + table(["images", *REACHED], rows) + remarks(runs)
 
 
 def on_a_gpu():
     """The compact network on one GPU."""
     runs = sorted(records("gpu-*.json"), key=lambda run: run["command"])
-    rows = [
-        [
-            minutes(run["result"].get("whole_seconds")),
-            minutes(run["result"]["seconds"]),
-            f"{epochs(run):.1f}",
-            f"{run['result']['accuracy']:.1%}",
-            f"{run['result']['accuracy_with_flip']:.1%}",
-            f"`{run['command']}`",
-        ]
-        for run in runs
-    ]
     gpus = " or ".join(sorted({run["machine"]["gpu"] for run in runs}))
     torches = " or ".join(sorted({run["versions"]["torch"] for run in runs}))
     text = paragraph(
         f"The same network on one GPU ({gpus}, torch {torches}, bf16), on ",
         f"{runs[0]['data']['source']}; each step is replayed as one CUDA graph:",
     )
-    header = ["whole command", "training", "epochs", "test accuracy", "with flip", "command"]
-    return text + table(header, rows) + remarks(runs)
+    return text + table(REACHED, map(reached, runs)) + remarks(runs)
+
+
+REACHED = ["whole command", "training", "epochs", "test accuracy", "with flip", "command"]
+
+
+def reached(run):
+    """What a run of compact took and reached: the cells under `REACHED`."""
+    result = run["result"]
+    return [
+        minutes(result.get("whole_seconds")),
+        minutes(result["seconds"]),
+        f"{epochs(run):.1f}",
+        f"{result['accuracy']:.1%}",
+        f"{result['accuracy_with_flip']:.1%}",
+        f"`{run['command']}`",
+    ]
 
 
 def processors(kept):
