@@ -1,7 +1,7 @@
 """Replay a training step as one CUDA graph.
 
-A small network leaves a GPU idle: to launch its thousand kernels one by one takes longer than to
-run them. A graph is recorded once and launches all of them together.
+A small network has many small kernels, and a GPU may wait for the next one to be launched. A graph
+is recorded once and launches all of them together.
 """
 
 import torch
@@ -27,10 +27,10 @@ class CapturedStep:
                 return self._on_another_stream(inputs)
             if self.graph is None:
                 self._record(inputs)
-        for kept, new in zip(self.inputs, inputs, strict=True):
-            kept.copy_(new)
-        self.graph.replay()
-        return [output.clone() for output in self.outputs]
+            for kept, new in zip(self.inputs, inputs, strict=True):
+                kept.copy_(new)
+            self.graph.replay()
+            return [output.clone() for output in self.outputs]
 
     def _on_another_stream(self, inputs):
         """Run as usual, but as recording demands: not on the stream that everything else is on."""
