@@ -157,11 +157,14 @@ def refuse_to_overwrite(path):
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder: give the name of a page to write")
-    if path.exists() and MARK.encode() not in path.read_bytes()[:1000]:
-        raise ValueError(
-            f"{path} is there already and is not a page that explore wrote: remove it, or give "
-            f"another name with --out"
-        )
+    if path.exists():
+        with open(path, "rb") as file:
+            ours = MARK.encode() in file.read(1000)
+        if not ours:
+            raise ValueError(
+                f"{path} is there already and is not a page that explore wrote: remove it, or "
+                f"give another name with --out"
+            )
 
 
 def confusion_table(confusion, classes):

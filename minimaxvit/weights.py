@@ -139,6 +139,8 @@ def load(path):
         if wrong := _difference(tensors, _without_numbers(header).state_dict()):
             raise ValueError(wrong)
         model = _filled(configuration(header), tensors)
+    except (OSError, MemoryError):
+        raise  # that is not the file's fault
     except Exception as error:  # what a header that somebody else wrote leads to has no end
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} is not a network that minimaxvit.save wrote: {why}") from None

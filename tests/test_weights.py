@@ -384,3 +384,15 @@ def test_loading_and_saving_leave_the_random_state_alone(tmp_path):
     pretrained("compact")
     pretrained("compact", num_classes=3)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "unreadable"), MemoryError()])
+def test_a_file_is_not_blamed_for_what_is_wrong_elsewhere(error, tmp_path, monkeypatch):
+    def load_file(_):
+        raise error
+
+    save(network(), tmp_path / "a")
+    monkeypatch.setattr(safetensors.torch, "load_file", load_file)
+    with pytest.raises(type(error)) as caught:
+        load(tmp_path / "a")
+    assert caught.value is error
