@@ -1,0 +1,105 @@
+"""Every record of a measurement still is of what is there; one that is not has to be taken anew."""
+
+import ast
+import json
+from pathlib import Path
+
+import equal_time
+import freshness
+import pytest
+import recipe_changes
+
+from minimaxvit.training import Recipe
+from minimaxvit.weights import configuration
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+RECORDS = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+TIMES = [name for name, record in RECORDS.items() if "files" in record]
+RUNS = [name for name in RECORDS if name.startswith(("compact-", "gpu-"))]
+ROWS = {
+    **{
+        (record, name): (equal_time.NETWORKS[name], equal_time.RECIPE)
+        for record in RECORDS
+        if record.startswith("equal-time-")
+        for name in dict.fromkeys(row["name"] for row in RECORDS[record]["rows"])
+    },
+    **{
+        ("recipe-changes", name): (equal_time.COMPACT, recipe_changes.changed(name))
+        for name in recipe_changes.CHANGES
+        if "recipe-changes" in RECORDS
+    },
+}
+
+
+def test_every_record_says_what_it_depends_on():
+    silent = {name for name, kept in RECORDS.items() if not {"files", "first_losses"} & set(kept)}
+    assert silent <= {"rumour"}  # which is older than that, and takes most of an hour
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_a_record_of_times_is_of_the_files_that_are_there(name):
+    stale = freshness.changed(RECORDS[name]["files"])
+    assert stale == [], f"take {name} anew: `{RECORDS[name]['command']}`"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_would_begin_as_its_record_says(name):
+    record = RECORDS[name]
+    losses = freshness.first_losses(configuration(record["config"]), Recipe(**record["recipe"]))
+    stale = f"take {name} anew: `{record['command']}`"
+    assert freshness.alike(record["first_losses"], losses), stale
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("record, name", ROWS)
+def test_a_row_would_begin_as_its_record_says(record, name):
+    losses = freshness.first_losses(*ROWS[record, name])
+    stale = f"take {record} anew: `{RECORDS[record]['command']}`"
+    assert freshness.alike(RECORDS[record]["first_losses"][name], losses), stale
+
+
+CODE = '"""Why."""\n\n\ndef twice(x):\n    """Twice x."""\n    return 2 * x  # so\n'
+
+
+@pytest.mark.parametrize(
+    "other, same",
+    [
+        (CODE.replace("Why", "Wherefore").replace("  # so", "").replace("Twice", "Double"), True),
+        (CODE.replace("2 * x", "(2*x)"), True),
+        (CODE.replace("2 * x", "3 * x"), False),
+        (CODE.replace("twice", "double"), False),
+    ],
+    ids=["words", "layout", "number", "name"],
+)
+def test_a_hash_follows_what_code_does(other, same, tmp_path, monkeypatch):
+    monkeypatch.setattr(freshness, "ROOT", tmp_path)
+    (tmp_path / "a.py").write_text(CODE)
+    files = freshness.hashes("a.py")
+    assert freshness.changed(files) == []
+    (tmp_path / "a.py").write_text(other)
+    assert ast.parse(other) and freshness.changed(files) == ([] if same else ["a.py"])
+    (tmp_path / "a.py").unlink()
+    assert freshness.changed(files) == ["a.py"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"muon_lr": 0.011},
+        {"label_smoothing": 0.09},
+        {"weight_decay": 0.2},
+        {"translate": 3},
+        {"grad_clip": 0.0},
+        {"alternating_flip": False},
+        {"whiten": False},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_first_losses_see_a_change_of_the_recipe(change):
+    config, recipe = equal_time.NETWORKS["MBConv only"], equal_time.RECIPE
+    changed = Recipe(**{**vars(recipe), **change})
+    before, after = (freshness.first_losses(config, each) for each in (recipe, changed))
+    assert freshness.alike(before, freshness.first_losses(config, recipe), tolerance=1e-6)
+    assert not freshness.alike(before, after)
