@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from helpers import noise, randomize
 
 from minimaxvit import (
+    MAX_SA,
     MAXVIT_PARTS,
     BlockAttention,
     FeedForward,
@@ -17,7 +18,7 @@ from minimaxvit import (
     block_partition,
     grid_partition,
 )
-from minimaxvit.layers import StochasticDepth
+from minimaxvit.layers import StochasticDepth, gelu
 from minimaxvit.mbconv import Downsample
 
 both = pytest.mark.parametrize("kind", [BlockAttention, GridAttention])
@@ -249,3 +250,12 @@ def test_channels_last_stays_channels_last(parts):
     x = torch.randn(2, 32, 8, 4).to(memory_format=torch.channels_last)
     block = MaxViTBlock(32, 64, 2, parts, window=2).to(memory_format=torch.channels_last)
     assert block(x).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("kind", MAX_SA)
+def test_defaults_are_the_paper_s_and_what_is_given_reaches_the_feed_forward(kind):
+    plain, other = kind(32, 2), kind(32, 2, expansion=3, drop_path=0.5, activation=torch.relu)
+    assert plain.feed_forward.expand.out_features == 4 * 32 and plain.drop.rate == 0
+    assert plain.feed_forward.activation is gelu
+    assert other.feed_forward.expand.out_features == 3 * 32 and other.drop.rate == 0.5
+    assert other.feed_forward.activation is torch.relu
