@@ -3,6 +3,7 @@
 import torch
 
 from ..datasets.labeled_images import normalize
+from ..datasets.packed_images import pack_images
 from ..modes import evaluating
 
 MISTAKES = 10  # how many of the wrong predictions a record keeps
@@ -42,16 +43,20 @@ def evaluate(model, data, batch_size=500, flip=False):
 
 
 def evaluation_record(model, data):
-    """Evaluate a model in plain values for a record: accuracies, confusion, first mistakes."""
+    """Evaluate a model in plain values for a record: accuracies, confusion, first mistakes.
+
+    The mistaken images are in the record themselves: `unpack_images` in minimaxvit.datasets.
+    """
     plain = _logits(model, data.images)
     both = plain + _logits(model, data.images.flip(3))
     predictions = plain.argmax(1)
     accuracy, confusion = confusion_matrix(predictions, data)
     with_flip, _ = confusion_matrix(both.argmax(1), data)
     wrong = (predictions != data.labels).nonzero().flatten()[:MISTAKES]
-    mistakes = {"images": wrong, "labels": data.labels[wrong], "predictions": predictions[wrong]}
+    numbers = {"images": wrong, "labels": data.labels[wrong], "predictions": predictions[wrong]}
+    mistakes = {name: found.tolist() for name, found in numbers.items()}
     return {
         "result": {"accuracy": accuracy, "accuracy_with_flip": with_flip},
         "confusion": confusion.tolist(),
-        "mistakes": {name: numbers.tolist() for name, numbers in mistakes.items()},
+        "mistakes": mistakes | {"pixels": pack_images(data.images[wrong])},
     }

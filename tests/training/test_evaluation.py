@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from minimaxvit.datasets import unpack_images
 from minimaxvit.datasets.labeled_images import LabeledImages
 from minimaxvit.datasets.shapes import SHAPE_CLASSES, draw_shapes
 from minimaxvit.training.evaluation import MISTAKES, evaluate, evaluation_record, predict
@@ -58,3 +59,11 @@ def test_what_a_record_says_is_consistent():
     mistakes = evaluated["mistakes"]
     assert mistakes["images"] == expected and mistakes["predictions"] == [2] * MISTAKES
     assert mistakes["labels"] == pictures.labels[expected].tolist()
+    assert torch.equal(unpack_images(mistakes["pixels"], MISTAKES), pictures.images[expected])
+
+
+def test_a_record_without_mistakes_packs_no_images():
+    pictures = few_shapes(10)
+    right = pictures[pictures.labels == 2]
+    mistakes = evaluation_record(AlwaysTwo(), right)["mistakes"]
+    assert mistakes == {"images": [], "labels": [], "predictions": [], "pixels": ""}

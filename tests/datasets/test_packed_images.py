@@ -1,0 +1,22 @@
+"""Images that travel as text come back to the last bit."""
+
+import json
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minimaxvit.datasets.packed_images import pack_images, unpack_images
+
+
+@given(st.integers(0, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
+def test_they_come_back_as_they_were(n, h, w, seed):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(256, (n, 3, h, w), generator=generator, dtype=torch.uint8)
+    text = json.loads(json.dumps(pack_images(images)))
+    assert torch.equal(unpack_images(text, n), images) if n else not len(unpack_images(text, n))
+
+
+def test_ten_small_images_take_less_than_forty_five_thousand_letters():
+    images = torch.randint(256, (10, 3, 32, 32), dtype=torch.uint8)  # noise: the worst case
+    assert len(pack_images(images)) < 45_000
