@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .configs import CONFIGS
 from .network import MaxViT
 
-# The paper's FLOPs at 224 x 224, in 1e9; it counts a multiply-add once. For base, its table 1 says
+# The paper's FLOPs at 224 x 224, in 1e9; it counts a multiply-add once. For base, its table 10 says
 # 24.2 and its table 2 says 23.4.
 PAPER = {"tiny": 5.6, "small": 11.7, "base": 24.2, "large": 43.9, "xlarge": 97.8}
 
