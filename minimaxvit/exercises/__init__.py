@@ -7,6 +7,8 @@ from .convolutions import MBCONV_WEIGHTS, SQUEEZE_EXCITE, STRIDED
 from .first_look import STAGE_SIDES, WINDOW_COST
 from .how_far import RECEPTIVE_FIELD, SMALLEST_SET
 from .max_sa import DROP_BRANCH, GRID_LAYER
+from .mine import check_module, my_classes
+from .modules import MAXVIT, MAXVIT_BLOCK, MBCONV, POSITION_BIAS, RELATIVE_ATTENTION
 from .positions import READ_BIAS, RELATIVE_INDEX
 from .train_it import SCHEDULE, SMOOTHED_LOSS
 from .what_it_attends_to import EFFECTIVE_KEYS, LIFT

@@ -56,8 +56,9 @@ SPLIT_HEADS = Exercise(
     ),
     hints=(
         "first split the channels into two axes, head and place in it; the head varies slowest.",
-        "x.unflatten(2, (-1, head_dim)) is (b, t, heads, d); then swap two axes.",
-        "x.unflatten(2, (-1, head_dim)).transpose(1, 2)",
+        "x.unflatten(2, (-1, 5)) splits the last axis of (b, t, c) into pieces of 5.",
+        "after the split, x is (b, t, heads, d): which two axes have to change places? "
+        "x.transpose(i, j) swaps the axes i and j.",
     ),
 )
 
@@ -161,6 +162,7 @@ ATTEND = Exercise(
     hints=(
         "three steps: scores of every query with every key, softmax, weighted mean of the values.",
         "query @ key.mT is (b, heads, t, t); .mT swaps the last two axes.",
-        "(query @ key.mT * d ** -0.5).softmax(-1) @ value, where d = query.shape[-1]",
+        "divide the scores by the root of d, which is query.shape[-1], before the softmax; its "
+        "rows belong to queries, so it runs over the last axis.",
     ),
 )

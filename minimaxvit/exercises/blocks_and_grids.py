@@ -85,11 +85,11 @@ def group_of(row, column, h, w, grid):
 
 def places():
     generator = torch.Generator().manual_seed(0)
-    sizes = ((6, 6, 2), (4, 8, 2), (8, 32, 4), (12, 4, 4))  # h, w, grid
+    sizes = ((6, 6, 2), (4, 8, 2), (8, 32, 4), (12, 4, 4), (6, 12, 3))  # h, w, grid
     return [
         (
-            torch.randint(h, (40,), generator=generator),
-            torch.randint(w, (40,), generator=generator),
+            torch.randint(h, (6,), generator=generator),
+            torch.randint(w, (6,), generator=generator),
             h,
             w,
             grid,
@@ -108,6 +108,22 @@ def cell_of(row, column, h, w, grid):
 
 def by_the_side(row, column, h, w, grid):
     return row % grid * grid + column % grid
+
+
+def rows_by_cell(row, column, h, w, grid):
+    return row // (h // grid) * (w // grid) + column % (w // grid)
+
+
+def columns_by_cell(row, column, h, w, grid):
+    return row % (h // grid) * (w // grid) + column // (w // grid)
+
+
+def rows_by_the_side(row, column, h, w, grid):
+    return row % grid * (w // grid) + column % (w // grid)
+
+
+def columns_by_the_side(row, column, h, w, grid):
+    return row % (h // grid) * (w // grid) + column % grid
 
 
 def rows_step_wrong(row, column, h, w, grid):
@@ -136,7 +152,17 @@ GROUP_OF = Exercise(
     mistakes=(
         (block_of, "that is the window a token is in: you used the block partition."),
         (cell_of, "that is the cell a token is in; its group is its place *within* the cell."),
-        (by_the_side, "a cell has h // grid by w // grid tokens; you took `grid` for its side."),
+        (
+            rows_by_cell,
+            "row // (h // grid) is the cell; the row *within* the cell is what is left.",
+        ),
+        (
+            columns_by_cell,
+            "column // (w // grid) is the cell; the column *within* the cell is what is left.",
+        ),
+        (rows_by_the_side, "a cell has h // grid rows; you took `grid` for them."),
+        (columns_by_the_side, "a cell has w // grid columns; you took `grid` for them."),
+        (by_the_side, "a cell has h // grid by w // grid tokens; you took `grid` for its sides."),
         (rows_step_wrong, "it only works on square maps: there are w // grid groups in a row."),
         (rows_of_cells, "there are w // grid groups in a row, not `grid`."),
         (group_by_columns, "you numbered the groups column by column; number them row by row."),
@@ -146,6 +172,7 @@ GROUP_OF = Exercise(
     hints=(
         "tokens at the same place in their cells share a group: where in its cell is a token?",
         "cells are h // grid high and w // grid wide, and % gives the place within a cell.",
-        "row % (h // grid) * (w // grid) + column % (w // grid)",
+        "a row and a column within the cell are two digits of one number, the row the slow one: "
+        "how many groups are in a row of groups?",
     ),
 )

@@ -10,6 +10,9 @@ from inspect import signature
 
 import torch
 
+FEW = 16  # the values of a tensor are printed if there are no more than this
+INTEGERS = "return integers, not floats."  # said wherever the truth is in integers
+
 
 @dataclass(frozen=True)
 class Exercise:
@@ -17,9 +20,10 @@ class Exercise:
 
     `truth` is the correct answer; `cases()` lists tuples of arguments to call it with, of several
     sizes and with random values, in new tensors at each call; `mistakes` are pairs of a function
-    that makes a mistake and a sentence that names it; `hints` range from a nudge to almost the
-    whole solution. `demands` are pairs of a test and a sentence, for what must hold besides correct
-    values: the test takes one result, and the sentence is printed if the test fails.
+    that makes a mistake and a sentence that names it; `hints` range from a nudge to most of the
+    way, and none is the whole solution. `demands` are pairs of a test and a sentence, for what must
+    hold besides correct values: the test takes one result, and the sentence is printed if the test
+    fails. Where the truth returns integers, an answer must, too; no demand is needed for that.
     """
 
     truth: Callable
@@ -47,6 +51,8 @@ def verdict(exercise, answer):
     if all(result is ... for result in given):
         return "Not attempted yet: replace the ... and run this cell again."
     if _agree(given, expected):
+        if any(map(_floats_for_integers, given, expected)):
+            return f"Not yet: the values are right, but {INTEGERS}"
         for met, sentence in exercise.demands:
             if not all(map(met, given)):
                 return f"Not yet: the values are right, but {sentence}"
@@ -76,8 +82,27 @@ def _agree(some, others):
 
 def _same(one, other):
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return one.shape == other.shape and torch.allclose(one.to(other), other, equal_nan=True)
+        return one.shape == other.shape and _close(one, other).all().item()
     return isinstance(one, Exception) and type(one) is type(other)
+
+
+def _close(got, wanted):
+    """Compare two tensors of one shape, value by value: integers exactly, floats up to rounding."""
+    if _floats_for_integers(got, wanted):
+        return got == wanted.to(got)  # a float of 2.5 must not become the integer 2
+    return torch.isclose(got.to(wanted), wanted, rtol=_tolerance(wanted), equal_nan=True)
+
+
+def _floats_for_integers(got, wanted):
+    return _is_float(got) and not _is_float(wanted)
+
+
+def _is_float(result):
+    return isinstance(result, torch.Tensor) and result.is_floating_point()
+
+
+def _tolerance(wanted):
+    return 1e-5 if wanted.is_floating_point() else 0
 
 
 def _first_difference(exercise, given, expected):
@@ -93,13 +118,34 @@ def _differs(got, wanted):
         return f"raised {type(got).__name__}: {got}"
     if not isinstance(got, torch.Tensor):
         return f"returned {type(got).__name__}, not a tensor"
+    if max(got.numel(), wanted.numel()) <= FEW:
+        return "got {}, wanted {}".format(*_written_apart(got, wanted))
     if got.shape != wanted.shape:
         return f"returned shape {tuple(got.shape)}, not {tuple(wanted.shape)}"
-    wrong = ~torch.isclose(got.to(wanted), wanted)
+    wrong = ~_close(got, wanted)
     return f"got the shape right, but {wrong.sum()} of {wrong.numel()} values wrong"
+
+
+def _written_apart(got, wanted):
+    """Write the values of two tensors, with as many digits as it takes to see a difference."""
+    for digits in range(3, 18):
+        texts = [_written(values.tolist(), digits) for values in (got, wanted)]
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def _written(values, digits):
+    if isinstance(values, list):
+        return f"[{', '.join(_written(value, digits) for value in values)}]"
+    if isinstance(values, float):
+        return f"{values:.0f}" if values.is_integer() else f"{values:.{digits}g}"
+    return str(values)
 
 
 def _describe(name, argument):
     if isinstance(argument, torch.Tensor):
+        if argument.ndim < 2 and argument.numel() <= FEW:
+            return f"{name}={_written(argument.tolist(), 3)}"
         return f"{name} of shape {tuple(argument.shape)}"
     return name if callable(argument) else f"{name}={argument}"  # a function prints its address

@@ -70,10 +70,10 @@ SQUEEZE_EXCITE = Exercise(
     truth=squeeze_excite,
     cases=maps_and_matrices,
     mistakes=(
-        (with_activation(F.relu), "the activation between squeeze and excite is SiLU, not ReLU."),
-        (with_activation(F.gelu), "the activation between squeeze and excite is SiLU, not GELU."),
-        (with_activation(gelu), "the activation between squeeze and excite is SiLU, not GELU."),
-        (with_activation(lambda y: y), "the SiLU between squeeze and excite is missing."),
+        (with_activation(F.relu), "the activation between the two matrices is SiLU, not ReLU."),
+        (with_activation(F.gelu), "the activation between the two matrices is SiLU, not GELU."),
+        (with_activation(gelu), "the activation between the two matrices is SiLU, not GELU."),
+        (with_activation(lambda y: y), "the SiLU between the two matrices is missing."),
         (without_sigmoid, "the sigmoid is missing: weights must be between 0 and 1."),
         (with_softmax, "a softmax makes channels compete; here each has a sigmoid of its own."),
         (summed, "squeeze with the mean over the map, not with the sum."),
@@ -84,9 +84,10 @@ SQUEEZE_EXCITE = Exercise(
         (weights_alone, "these are the weights; you still have to multiply the map by them."),
     ),
     hints=(
-        "pool, squeeze, SiLU, excite, sigmoid, multiply.",
+        "mean over the map, first matrix, SiLU, second matrix, sigmoid, and multiply the map.",
         "x.mean((2, 3)) is (b, c); to apply a matrix (s, c) to it, write @ squeeze.T.",
-        "weights[:, :, None, None] makes (b, c) broadcast over the map.",
+        "the weights are (b, c), the map is (b, c, h, w): index the weights with None twice, so "
+        "that they broadcast over rows and columns.",
     ),
 )
 
@@ -131,7 +132,7 @@ STRIDED = Exercise(
     hints=(
         "an even side needs one zero, after its end; an odd side needs one at both ends.",
         "F.pad(x, (left, right, top, bottom)): left is 1 if w is odd, and 0 otherwise.",
-        "F.conv2d(F.pad(x, (w % 2, 1, h % 2, 1)), weight, stride=2)",
+        "right and bottom are always 1; once x is padded, F.conv2d must not pad it again.",
     ),
 )
 
@@ -203,6 +204,7 @@ MBCONV_WEIGHTS = Exercise(
     hints=(
         "go through it in order: expand, depthwise, squeeze, excite, shrink.",
         "with inner = expansion * dim, expand has in_dim * inner weights, depthwise 9 * inner.",
-        "in_dim * inner + 9 * inner + 2 * inner * (dim // 4) + inner * dim",
+        "squeeze leads from inner to dim // 4 numbers, excite back to inner, and shrink from inner "
+        "to dim.",
     ),
 )

@@ -4,8 +4,6 @@ import torch
 
 from .checking import Exercise
 
-INTEGERS = ((lambda counts: not counts.is_floating_point(), "return integers, not floats."),)
-
 
 def window_cost(h, w, c, window):
     """Count the multiply-adds of attention in windows: linear layers, and products of pairs."""
@@ -35,6 +33,14 @@ def one_product(h, w, c, window):
 
 def three_projections(h, w, c, window):
     return window_cost(h, w, c, window) - h * w * c * c
+
+
+def c_per_layer(h, w, c, window):
+    return window_cost(h, w, c, window) - 4 * h * w * c * (c - 1)
+
+
+def square_map(h, w, c, window):
+    return window_cost(h, h, c, window)
 
 
 def side_for_tokens(h, w, c, window):
@@ -69,17 +75,19 @@ WINDOW_COST = Exercise(
         (projections_alone, "the pairs are missing: the comparisons and the weighted sum."),
         (one_product, "each pair costs two products: one for the comparison and one for the sum."),
         (three_projections, "there are four linear layers from c to c, not three."),
+        (c_per_layer, "a linear layer from c to c numbers costs c * c for each token, not c."),
+        (square_map, "it only works on square maps: there are h * w tokens."),
         (side_for_tokens, "a window holds window * window tokens, not `window`."),
         (counted_twice, "a multiply-add counts as one here, not as two operations."),
         (with_feed_forward, "you counted the two wider layers, too; only four count, c * c each."),
         (one_token, "this is the cost of one token, but the map has h * w of them."),
         (one_window, "this is the cost of one window, but all windows together hold h * w tokens."),
     ),
-    demands=INTEGERS,
     hints=(
         "count for one token first, then multiply by the number of tokens, h * w.",
-        "each token costs c * c in each of four layers, and c twice per token of its window.",
-        "h * w * (4 * c * c + 2 * window * window * c)",
+        "a linear layer costs c * c for each token, and there are four of them.",
+        "a window has window * window tokens; a token meets each of them twice, once to be "
+        "compared with it and once in the weighted sum, and both times it costs c.",
     ),
 )
 
@@ -95,7 +103,7 @@ def stage_sides(side, stages):
 
 
 def images():
-    return [(224, 4), (32, 2), (445, 4), (61, 3)]
+    return [(224, 4), (32, 2), (445, 4), (61, 3), (63, 3), (42, 3)]
 
 
 def without_stem(side, stages):
@@ -106,8 +114,29 @@ def rounded_down(side, stages):
     return torch.tensor([side // 2 ** (stage + 2) for stage in range(stages)])
 
 
-def rounded_at_the_end(side, stages):
+def stem_rounded_down(side, stages):
+    return stage_sides(side - side % 2, stages)
+
+
+def stages_rounded_down(side, stages):
+    return rounded_down(side + side % 2, stages)
+
+
+def rounded_to_nearest(side, stages):
     return torch.tensor([round(side / 2 ** (stage + 2)) for stage in range(stages)])
+
+
+def halves_rounded_to_nearest(side, stages):
+    """Round each half as Python does: 30.5 to 30, and 31.5 to 32."""
+    sides = [round(side / 2)]
+    for _ in range(stages):
+        sides.append(round(sides[-1] / 2))
+    return torch.tensor(sides[1:])
+
+
+def half_up_at_the_end(side, stages):
+    """Round once, and a half up: 30.5 to 31."""
+    return torch.tensor([int(side / 2 ** (stage + 2) + 0.5) for stage in range(stages)])
 
 
 def stem_included(side, stages):
@@ -118,9 +147,15 @@ def quarters(side, stages):
     return torch.tensor([-(-side // 4 ** (stage + 1)) for stage in range(stages)])
 
 
+def tokens(side, stages):
+    return stage_sides(side, stages) ** 2
+
+
 def coarsest_first(side, stages):
     return stage_sides(side, stages).flip(0)
 
+
+NEAREST = "you round to the nearest whole number; always round up, so that 8.25 becomes 9."
 
 STAGE_SIDES = Exercise(
     truth=stage_sides,
@@ -128,15 +163,19 @@ STAGE_SIDES = Exercise(
     mistakes=(
         (without_stem, "the stem halves the image before the first stage does."),
         (rounded_down, "round an odd side up: no part of the image is dropped."),
-        (rounded_at_the_end, "round up after every halving, not only once at the end."),
+        (stem_rounded_down, "the stem rounds an odd side up, too."),
+        (stages_rounded_down, "the stages round an odd side up, too, not only the stem."),
+        (rounded_to_nearest, NEAREST),
+        (halves_rounded_to_nearest, "`round` takes 30.5 to 30 and 31.5 to 32; always round up."),
+        (half_up_at_the_end, NEAREST),
         (stem_included, "list only the stages, without the stem's map."),
         (quarters, "a stage halves each side; it is the number of *tokens* that is quartered."),
+        (tokens, "these are numbers of tokens; return the side of each map."),
         (coarsest_first, "the order is reversed: the finest map comes first."),
     ),
-    demands=INTEGERS,
     hints=(
         "the stem halves the side, and so does each stage.",
-        "-(-side // 2) is half of a side, rounded up.",
-        "start with the stem's -(-side // 2); in a loop, halve again and append.",
+        "// rounds down, and so -(-7 // 2) rounds up: it is 4.",
+        "keep the side in a variable, halve it once for the stem and then once for each stage.",
     ),
 )

@@ -90,11 +90,10 @@ RECEPTIVE_FIELD = Exercise(
     ),
     hints=(
         "keep two numbers: the side so far, and how many pixels neighbors are apart so far.",
-        "a kernel of k reaches k - 1 neighbors farther: the side grows by (k - 1) * apart.",
-        "only after that does `apart` grow: apart = apart * stride.",
-    ),
-    demands=(
-        (lambda found: not found.is_floating_point(), "counts must be integers, not floats."),
+        "a kernel of k reaches k - 1 neighbors farther, which are as far apart as the strides of "
+        "the layers *before* it have made them.",
+        "with kernels (3, 3, 3) and strides (2, 1, 1), the side is 1, then 3, 7 and 11, and "
+        "neighbors are 1, then 2, 2 and 2 pixels apart.",
     ),
 )
 
@@ -108,10 +107,11 @@ def smallest_set(field, fraction):
 def fields():
     generator = torch.Generator().manual_seed(0)
     sizes = ((8, 8, 0.5, 1), (6, 12, 0.9, 40), (20, 9, 0.2, 0.1))  # h, w, fraction, scale
-    return [
+    uneven = [
         (scale * torch.rand(h, w, generator=generator, dtype=torch.float64) ** 4, fraction)
         for h, w, fraction, scale in sizes
     ]
+    return [*uneven, (torch.ones(32, 32, dtype=torch.float64), 0.5)]  # all pixels alike
 
 
 def smallest_first(field, fraction):
@@ -124,6 +124,16 @@ def as_they_come(field, fraction):
 
 def one_short(field, fraction):
     return smallest_set(field, fraction) - 1
+
+
+def one_too_many(field, fraction):
+    mass = field.flatten().sort(descending=True).values.cumsum(0)
+    return (mass <= fraction * field.sum()).sum() + 1
+
+
+def with_all_ties(field, fraction):
+    weakest = field.flatten().sort(descending=True).values[smallest_set(field, fraction) - 1]
+    return (field >= weakest).sum()
 
 
 def of_any_sum(field, fraction):
@@ -156,6 +166,16 @@ SMALLEST_SET = Exercise(
             "you took the pixels in their order on the map: sort them first, the largest in front.",
         ),
         (one_short, "you stop one pixel before the fraction is reached."),
+        (
+            one_too_many,
+            "pixels that hold *exactly* the fraction are enough, and you take one more: try it on "
+            "torch.ones(2, 2), of which half is 2 pixels.",
+        ),
+        (
+            with_all_ties,
+            "you take every pixel that is as strong as the last one you need, but of equal pixels, "
+            "take only as many as it takes.",
+        ),
         (of_any_sum, "the field need not sum to 1: compare with the fraction of its sum."),
         (
             above_threshold,
@@ -167,9 +187,6 @@ SMALLEST_SET = Exercise(
     hints=(
         "which pixels would you take first, if you want to need as few as possible?",
         "sort the flat field, the largest first; cumsum says what the first 1, 2, 3, ... hold.",
-        "count the sums that are below fraction * field.sum(); one more pixel reaches it.",
-    ),
-    demands=(
-        (lambda found: not found.is_floating_point(), "counts must be integers, not floats."),
+        "count the sums that fall short of fraction * field.sum(), and think of what comes next.",
     ),
 )

@@ -11,12 +11,23 @@ def grid_layer(x, grid, norm, attend, feed_forward):
 
     Shapes: x (b, h, w, c) -> (b, h, w, c); `attend` takes (b, n, t, c), the others any shape.
     """
-    return layer(x, grid, norm, attend, feed_forward)
+    return layer()(x, grid, norm, attend, feed_forward)
 
 
-def layer(x, side, norm, attend, feed_forward, cut=grid_partition, paste=grid_reverse):
-    x = x + paste(attend(cut(norm(x), side)), side, *x.shape[1:3])
-    return x + feed_forward(norm(x))
+def right(x, branch, norm):
+    return x + branch(norm(x))
+
+
+def layer(first=right, second=right, cut=grid_partition, paste=grid_reverse):
+    """Make a layer of two halves; a half takes x, what its branch computes, and the norm."""
+
+    def run(x, grid, norm, attend, feed_forward):
+        def attention(y):
+            return paste(attend(cut(y, grid)), grid, *x.shape[1:3])
+
+        return second(first(x, attention, norm), feed_forward, norm)
+
+    return run
 
 
 def halves(x):
@@ -50,102 +61,133 @@ def maps():
     ]
 
 
-def on_blocks(*arguments):
-    return layer(*arguments, cut=block_partition, paste=block_reverse)
+def multiplied(x, branch, norm):
+    return x * branch(norm(x))
 
 
-def pasted_as_blocks(*arguments):
-    return layer(*arguments, paste=block_reverse)
+def without_shortcut(x, branch, norm):
+    return branch(norm(x))
 
 
-def multiplied(x, grid, norm, attend, feed_forward):
-    x = x * grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
-    return x * feed_forward(norm(x))
+def normed_shortcut(x, branch, norm):
+    return norm(x) + branch(norm(x))
 
 
-def first_multiplied(x, grid, norm, attend, feed_forward):
-    x = x * grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
-    return x + feed_forward(norm(x))
+def without_norm(x, branch, norm):
+    return x + branch(x)
 
 
-def second_multiplied(x, grid, norm, attend, feed_forward):
-    x = x + grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
-    return x * feed_forward(norm(x))
+def norm_at_the_end(x, branch, norm):
+    return x + norm(branch(x))
 
 
-def without_shortcuts(x, grid, norm, attend, feed_forward):
-    x = grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
-    return feed_forward(norm(x))
+def norm_after_the_sum(x, branch, norm):
+    return norm(x + branch(x))
 
 
-def one_shortcut(x, grid, norm, attend, feed_forward):
-    x = x + grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
-    return feed_forward(norm(x))
+def missing(x, branch, norm):
+    return x
 
 
 def around_both(x, grid, norm, attend, feed_forward):
-    y = grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
-    return x + feed_forward(norm(y))
+    return x + layer(without_shortcut, without_shortcut)(x, grid, norm, attend, feed_forward)
 
 
 def side_by_side(x, grid, norm, attend, feed_forward):
-    y = grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
-    return x + y + feed_forward(norm(x))
+    return layer(second=missing)(x, grid, norm, attend, feed_forward) + feed_forward(norm(x))
 
 
-def norm_after(x, grid, norm, attend, feed_forward):
-    x = norm(x + grid_reverse(attend(grid_partition(x, grid)), grid, *x.shape[1:3]))
-    return norm(x + feed_forward(x))
+def feed_forward_first(x, grid, norm, attend, feed_forward):
+    x = layer(missing)(x, grid, norm, attend, feed_forward)
+    return layer(second=missing)(x, grid, norm, attend, feed_forward)
 
 
-def one_norm(x, grid, norm, attend, feed_forward):
-    x = x + grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
-    return x + feed_forward(x)
+PUBLIC = "around the feed-forward layer, as a public version once did"
+MISTAKES_OF_A_HALF = (  # which may be the first, the second or both
+    (
+        multiplied,
+        "a shortcut is added: you wrote * instead of + around the attention.",
+        f"a shortcut is added: you wrote * instead of + {PUBLIC}.",
+        "shortcuts are added: you wrote * instead of +, twice.",
+    ),
+    (
+        without_shortcut,
+        "the first shortcut is missing, the one around the attention.",
+        "the second shortcut is missing, the one around the feed-forward layer.",
+        "both shortcuts are missing: add the input of each half to its output.",
+    ),
+    (
+        normed_shortcut,
+        "the first shortcut takes x as it is; only the branch is normalized.",
+        "the second shortcut takes x as it is; only the branch is normalized.",
+        "both shortcuts take x as it is; only the branches are normalized.",
+    ),
+    (
+        without_norm,
+        "the attention needs a norm before it.",
+        "the feed-forward layer needs a norm before it too.",
+        "both norms are missing, which open the branches.",
+    ),
+    (
+        norm_at_the_end,
+        "the norm of the first branch stands at its end: it opens the branch.",
+        "the norm of the second branch stands at its end: it opens the branch.",
+        "the norms stand at the end of the branches: they open them.",
+    ),
+    (
+        norm_after_the_sum,
+        "MaxViT is pre-norm: a norm opens the first branch, and the sum has none.",
+        "MaxViT is pre-norm: a norm opens the second branch, and the sum has none.",
+        "MaxViT is pre-norm: a norm opens each branch, and the sums have none.",
+    ),
+)
+PARTITIONS = (
+    (
+        {"cut": block_partition, "paste": block_reverse},
+        "your groups are windows, which is block attention: cut the map into a grid.",
+    ),
+    (
+        {"paste": block_reverse},
+        "you cut a grid but pasted blocks: the shapes agree, but the map is scrambled.",
+    ),
+    (
+        {"cut": block_partition},
+        "you cut blocks but pasted a grid: the shapes agree, but the map is scrambled.",
+    ),
+)
 
 
-def normed_shortcut(x, grid, norm, attend, feed_forward):
-    x = norm(x)
-    x = x + grid_reverse(attend(grid_partition(x, grid)), grid, *x.shape[1:3])
-    x = norm(x)
-    return x + feed_forward(x)
-
-
-def attention_alone(x, grid, norm, attend, feed_forward):
-    return x + grid_reverse(attend(grid_partition(norm(x), grid)), grid, *x.shape[1:3])
+def mistakes():
+    """List what may be wrong in either half; in the first, also while the second is missing."""
+    more = " And the second half is missing."
+    named = [
+        (layer(second=missing), "the second half is missing: norm, feed-forward, add."),
+        (layer(missing), "the first half is missing: norm, cut, attend, paste back, add."),
+        (around_both, "one shortcut spans both: attention and feed-forward layer need one each."),
+        (side_by_side, "the feed-forward layer must get the sum after attention, not the old x."),
+        (feed_forward_first, "attention comes first, and the feed-forward layer after it."),
+    ]
+    for half, first, second, both in MISTAKES_OF_A_HALF:
+        named += [
+            (layer(half), first),
+            (layer(half, missing), first + more),
+            (layer(second=half), second),
+            (layer(half, half), both),
+        ]
+    for other, sentence in PARTITIONS:
+        named += [(layer(**other), sentence), (layer(second=missing, **other), sentence + more)]
+    return tuple(named)
 
 
 GRID_LAYER = Exercise(
     truth=grid_layer,
     cases=maps,
-    mistakes=(
-        (on_blocks, "your groups are windows, which is block attention: cut the map into a grid."),
-        (
-            pasted_as_blocks,
-            "you cut a grid but pasted blocks: the shapes agree, but the map is scrambled.",
-        ),
-        (multiplied, "shortcuts are added: you wrote * instead of +, twice."),
-        (first_multiplied, "a shortcut is added: you wrote * instead of + around the attention."),
-        (
-            second_multiplied,
-            "a shortcut is added: you wrote * instead of + around the feed-forward layer, as a "
-            "public version once did.",
-        ),
-        (
-            without_shortcuts,
-            "both shortcuts are missing: add the input of each half to its output.",
-        ),
-        (one_shortcut, "the second shortcut is missing, the one around the feed-forward layer."),
-        (around_both, "one shortcut spans both: attention and feed-forward layer need one each."),
-        (side_by_side, "the feed-forward layer must get the sum after attention, not the old x."),
-        (norm_after, "MaxViT is pre-norm: a norm opens each branch, and the sum has none."),
-        (one_norm, "the feed-forward layer needs a norm before it too."),
-        (normed_shortcut, "the shortcut takes x as it is; only the branch is normalized."),
-        (attention_alone, "the feed-forward layer is missing, with its own norm and shortcut."),
-    ),
+    mistakes=mistakes(),
     hints=(
         "it is two lines of the same form: x = x + branch(norm(x)).",
         "the first branch cuts, attends and pastes back: grid_partition, attend, grid_reverse.",
-        "x = x + grid_reverse(attend(grid_partition(norm(x), grid)), grid, h, w); then the other.",
+        "grid_reverse needs the sides of the map, x.shape[1:3]; the second branch needs no groups, "
+        "and takes the x that the first line has made.",
     ),
 )
 
@@ -156,9 +198,8 @@ def drop_branch(branch, kept, rate):
 
 
 def branches():
-    generator = torch.Generator().manual_seed(
-        9
-    )  # the first image is kept in one case, not in others
+    # With this seed, the first image is kept in one case, and not in others.
+    generator = torch.Generator().manual_seed(9)
     sizes = ((4, 2, 2, 3, 0.5), (4, 4, 4, 4, 0.2), (6, 1, 3, 2, 0.25))  # b, h, w, c, rate
     return [
         (
@@ -213,6 +254,6 @@ DROP_BRANCH = Exercise(
     hints=(
         "multiply the branch by 1 for kept images and by 0 for the others.",
         "kept.view(-1, 1, 1, 1) stretches (b,) over h, w and c.",
-        "branch * kept.view(-1, 1, 1, 1) / (1 - rate)",
+        "then make up for the dropped ones: divide by the probability that an image is kept.",
     ),
 )

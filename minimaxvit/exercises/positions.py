@@ -45,6 +45,13 @@ def from_the_middle(window):
     return index_of(window, key_minus_query_rows, key_minus_query_columns, first=0)
 
 
+def from_the_middle_on_one_axis(shift):
+    def mistake(window):
+        return index_of(window, key_minus_query_rows, key_minus_query_columns, first=shift(window))
+
+    return mistake
+
+
 def distances(window):
     return index_of(
         window,
@@ -72,13 +79,22 @@ RELATIVE_INDEX = Exercise(
             from_the_middle,
             "offsets start at -(window - 1): add window - 1 to count from 0.",
         ),
+        (
+            from_the_middle_on_one_axis(lambda p: (p - 1) * (2 * p - 1)),
+            "the offset right starts at -(window - 1), too: add window - 1 to both offsets.",
+        ),
+        (
+            from_the_middle_on_one_axis(lambda p: p - 1),
+            "add window - 1 to the offset down as well, before you multiply it.",
+        ),
         (distances, "left and right must differ: an offset has a sign, so do not take abs."),
     ),
     demands=((lambda index: index.dtype == torch.long, "the indices must be `long`."),),
     hints=(
         "start with the row and column of each token: torch.arange(t) // window, and % window.",
         "down = row[None, :] - row[:, None] is (t, t), key minus query; right is similar.",
-        "(down + window - 1) * (2 * window - 1) + right + window - 1",
+        "add window - 1 to both, to count from 0. They are the two digits of the index: each row "
+        "of the table holds 2 * window - 1 numbers.",
     ),
 )
 
@@ -90,11 +106,25 @@ def read_bias(table, window):
 
 def tables():
     generator = torch.Generator().manual_seed(0)
-    sizes = ((1, 2, 3), (2, 3, 5), (4, 4, 7))  # heads, window, a side of the table
-    return [
-        (torch.randn(heads, side, side, generator=generator, requires_grad=True), window)
-        for heads, window, side in sizes
-    ]
+    cases = []
+    for heads, window in ((1, 2), (2, 3), (4, 4)):
+        side = 2 * window - 1
+        table = torch.randn(heads, side, side, generator=generator, requires_grad=True)
+        table.given_as = id(table)  # a copy may have the attribute, but not the id
+        cases.append((table, window))
+    return cases
+
+
+def depends_on_the_given_table(bias):
+    """Follow the computation of a bias back to where it began."""
+    nodes = [bias.grad_fn]
+    while nodes:
+        node = nodes.pop()
+        start = getattr(node, "variable", None)  # only a node that collects a gradient has one
+        if getattr(start, "given_as", None) == id(start):
+            return True
+        nodes += [before for before, _ in getattr(node, "next_functions", ())]
+    return False
 
 
 def read_query_minus_key(table, window):
@@ -103,6 +133,10 @@ def read_query_minus_key(table, window):
 
 def read_transposed(table, window):
     return read_bias(table.mT, window)
+
+
+def read_transposed_query_minus_key(table, window):
+    return read_query_minus_key(table.mT, window)
 
 
 def one_head(table, window):
@@ -125,18 +159,25 @@ READ_BIAS = Exercise(
             read_transposed,
             "the table is transposed: its rows are offsets down, its columns offsets right.",
         ),
+        (
+            read_transposed_query_minus_key,
+            "the table is transposed, and you read it at query minus key: rows of the table are "
+            "offsets down, and an offset is key minus query.",
+        ),
         (one_head, "every head reads the table of the first head; each has its own."),
         (heads_last, "heads come first, as in the scores: (heads, t, t)."),
     ),
     demands=(
         (
-            lambda bias: bias.requires_grad,
+            depends_on_the_given_table,
             "the tables get no gradient: keep them in the computation, or they never learn.",
         ),
     ),
     hints=(
-        "flatten the two offset axes of the table into one; the index then says where to read.",
-        "table.flatten(1) is (heads, (2 * window - 1) ** 2); the index picks along its last axis.",
-        "table.flatten(1)[:, relative_position_index(window)]",
+        "the index counts places in one row of numbers, so flatten the two offset axes of the "
+        "table into one, and keep the axis of the heads.",
+        "indexing with a matrix gives a matrix: if `numbers` has one axis, numbers[index] has the "
+        "shape of the index.",
+        "the heads come first and stay as they are, which is what a `:` says in the brackets.",
     ),
 )

@@ -65,8 +65,10 @@ LIFT = Exercise(
     ),
     hints=(
         "begin with zeros, (n * t, n * t): there is no attention between groups.",
-        "in each group, row tokens[group, i] and column tokens[group, j] get weights[group, i, j].",
-        "without a loop: lifted[tokens[:, :, None], tokens[:, None, :]] = weights.",
+        "query i of a group is token tokens[group, i], so its weights belong in the row of that "
+        "token; the columns go by the keys in the same way.",
+        "without a loop: index with two tensors, one of row numbers with a dimension of 1 for the "
+        "keys, and one of column numbers with a dimension of 1 for the queries.",
     ),
 )
 
@@ -148,6 +150,7 @@ EFFECTIVE_KEYS = Exercise(
     hints=(
         "the entropy of a query is minus the sum over its keys of p * log2(p).",
         "torch.xlogy(p, p) is p * log(p), and 0 at 0; divide it by log(2) for bits.",
-        "(2**bits).mean(-1), where `bits` has one number for each head and query.",
+        "now there is one number of bits for each head and query: what comes first, the power of "
+        "2 or the mean over the queries?",
     ),
 )

@@ -2,6 +2,7 @@
 
 import re
 from inspect import ismodule
+from math import ceil
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from minimaxvit import (
     relative_position_index,
 )
 from minimaxvit.exercises import (
+    EFFECTIVE_KEYS,
     GRID_LAYER,
+    GROUP_OF,
     PASTE_GRID,
     READ_BIAS,
     RELATIVE_INDEX,
@@ -114,29 +117,74 @@ def test_a_correct_answer_written_differently_is_right():
     [
         (RELATIVE_INDEX, lambda p: relative_position_index(p).int(), "the indices must be `long`."),
         (
-            RELATIVE_INDEX,
-            lambda p: relative_position_index(p).float(),
-            "the indices must be `long`.",
-        ),
-        (
             READ_BIAS,
             lambda table, window: READ_BIAS.truth(table.detach(), window),
             "the tables get no gradient: keep them in the computation, or they never learn.",
-        ),
-        (
-            WINDOW_COST,
-            lambda *sizes: WINDOW_COST.truth(*sizes).double(),
-            "return integers, not floats.",
-        ),
-        (
-            STAGE_SIDES,
-            lambda *sizes: STAGE_SIDES.truth(*sizes).double(),
-            "return integers, not floats.",
         ),
     ],
 )
 def test_correct_values_may_not_be_enough(exercise, answer, complaint):
     assert verdict(exercise, answer) == f"Not yet: the values are right, but {complaint}"
+
+
+@every_exercise
+def test_floats_are_refused_with_one_sentence_where_integers_are_meant(exercise):
+    answers = [exercise.truth(*arguments) for arguments in exercise.cases()]
+    said = verdict(exercise, lambda *arguments: exercise.truth(*arguments).double())
+    if all(answer.is_floating_point() for answer in answers):
+        assert said.startswith("Right")
+    else:
+        assert said == "Not yet: the values are right, but return integers, not floats."
+
+
+def test_a_float_between_two_integers_is_wrong_and_not_rounded():
+    said = verdict(STAGE_SIDES, lambda side, stages: STAGE_SIDES.truth(side, stages) + 0.25)
+    assert said.endswith(
+        "side=224, stages=4, it got [56.2, 28.2, 14.2, 7.25], wanted [56, 28, 14, 7]"
+    )
+
+
+def test_integers_must_be_exact_however_large():
+    said = verdict(WINDOW_COST, lambda *sizes: WINDOW_COST.truth(*sizes) + 1)
+    assert said.endswith("h=8, w=8, c=32, window=4, it got 327681, wanted 327680")
+
+
+@pytest.mark.parametrize(
+    "answer, complaint",
+    [
+        (lambda side, stages: torch.tensor([3]), "got [3], wanted [56, 28, 14, 7]"),
+        (lambda side, stages: torch.tensor(3), "got 3, wanted [56, 28, 14, 7]"),
+        (lambda side, stages: torch.tensor([[56]]), "got [[56]], wanted [56, 28, 14, 7]"),
+        (lambda side, stages: torch.ones(20), "returned shape (20,), not (4,)"),
+    ],
+)
+def test_few_values_are_printed_beside_what_was_wanted(answer, complaint):
+    assert verdict(STAGE_SIDES, answer) == (
+        f"Not yet: called with side=224, stages=4, it {complaint}"
+    )
+
+
+def test_a_small_argument_is_printed_and_a_float_is_rounded_until_it_differs():
+    said = verdict(GROUP_OF, lambda row, *others: row)
+    assert re.match(
+        r"Not yet: called with row=\[(\d, ){5}\d\], column=\[.*h=6, w=6, grid=2, it", said
+    )
+    said = verdict(EFFECTIVE_KEYS, lambda weights: EFFECTIVE_KEYS.truth(weights) * 1.0001)
+    assert re.search(r"it got (\[\d\.\d{4}.*\]), wanted (?!\1)\[\d\.\d{4}.*\]$", said)
+
+
+def test_one_rounding_up_at_the_end_is_right_as_well():
+    def answer(side, stages):
+        return torch.tensor([ceil(side / 2 ** (stage + 2)) for stage in range(stages)])
+
+    assert verdict(STAGE_SIDES, answer).startswith("Right")
+
+
+@pytest.mark.parametrize("exercise", [WINDOW_COST, STAGE_SIDES, GROUP_OF, PASTE_GRID])
+def test_no_hint_is_the_whole_answer(exercise):
+    for text in exercise.hints:
+        with pytest.raises(SyntaxError):
+            compile(text, "a hint", "eval")
 
 
 def test_a_function_is_called_by_its_name_and_not_by_its_address():
