@@ -31,10 +31,16 @@ FILES = [
     "benchmarks/hover.py",
 ]
 MOVES = 100
-VIEWS = {
-    "attention, one layer": {},
-    "attention, block beside grid": {"layers": "true"},
-    "receptive fields": {"view": "fields"},
+PICTURE = "canvas[data-of=picture]", 16  # a canvas, and the tokens on its sides
+VIEWS = {  # what is chosen and clicked, and where the pointer moves
+    "attention, one layer": ({"layers": "false"}, None, PICTURE),
+    "attention, block beside grid": ({}, None, PICTURE),
+    "overview of layers and heads": ({}, "overview", ("canvas[data-of=image]", 16)),
+    "receptive fields": (
+        {},
+        "fields",
+        ("[data-layer='2.1 GridAttention'] canvas[data-of=exact]", 8),
+    ),
 }
 # Move the pointer from token to token of the map and time each event, drawing included.
 TIME = """([selector, moves, cells]) => {
@@ -63,13 +69,13 @@ def main():
     found = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        for name, choices in VIEWS.items():
+        for name, (choices, view, canvas) in VIEWS.items():
             opened = browser.new_page(viewport={"width": 1200, "height": 1400})
             opened.set_content(page)
             for what, value in choices.items():
                 opened.select_option(f"[data-choice={what}]", value)
-            canvas = "[data-layer='2.1 GridAttention'] canvas[data-of=exact]", 8  # tokens per side
-            canvas = canvas if "view" in choices else ("canvas[data-of=picture]", 16)
+            if view:
+                opened.click(f"[data-choice='view:{view}']")
             times = opened.evaluate(TIME, [canvas[0], MOVES, canvas[1]])
             found[name] = {"median_ms": statistics.median(times), "largest_ms": max(times)}
             print(f"{name}: median {found[name]['median_ms']:.1f} ms, {max(times):.1f} at most")

@@ -13,7 +13,7 @@ from .datasets.image_files import read_image
 from .datasets.labeled_images import normalize
 from .datasets.loading import load_data, load_shapes
 from .network import MaxViT
-from .seeing.explorer import MARK, explorer, explorer_page
+from .seeing.explorer import MARK, MOST_CLASSES, explorer, explorer_page, name_answers
 from .summary import summary
 from .training.device import choose_device
 from .training.evaluation import evaluate
@@ -121,11 +121,15 @@ def run_explore(options, command):
         torch.manual_seed(0)
         untrained = with_statistics(MaxViT(model.config), drawn)
     networks = {"trained": model, "untrained": untrained}
-    found = explorer(networks, images, names, record["data"]["classes"])
+    classes, source = record["data"]["classes"], name_source(record)
+    found = explorer(networks, images, names, classes, source)
     page = explorer_page(found, f"Where {options.trained} looks")
     page = page.encode("utf-8", errors="backslashreplace")  # file names may be no UTF-8
     atomic_write(options.out, lambda partial: partial.write_bytes(page))
     print(f"Open {options.out} in a browser; it is self-contained, {len(page):,} bytes")
+    answers = name_answers(classes, source)
+    listed = f" ({', '.join(classes)})" if len(classes) <= MOST_CLASSES else ""
+    print(f"Note: whatever an image shows, {options.trained} answers with {answers}{listed}")
 
 
 def run_summary(options, command):
@@ -150,6 +154,12 @@ def load_trained(name):
 def image_size(model, record):
     """The size (h, w) of the images that a network was trained on."""
     return record["data"].get("image_size") or 2 * [model.config.image_size]
+
+
+def name_source(record):
+    """Name the data that a network was trained on as one does before "classes"."""
+    source = record["data"]["source"].split(" (")[0]  # without the kind of file
+    return "shape" if source == "shapes" else source
 
 
 def refuse_to_overwrite(path):

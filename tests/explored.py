@@ -56,12 +56,12 @@ def compare_fields(page, model, pictures, gates=True):
     """Compare what the page says of each layer's field with paths and rollout by Python."""
     h, w = pictures.shape[2:]
     for name in model.layers():
-        said = text_of(page, name, "summary")
-        query = tuple(map(int, re.match(r"row (\d+), column (\d+)", said).groups()))
+        query = tuple(map(int, re.findall(r"\d+", text_of(page, name, "where"))))
         paths = trace(model, h, w, name, query, gates)["pixels"]
         reached, most = (paths > 0).sum(), int(paths.max())
-        assert f": {reached} of {h * w} pixels, by up to {most:,} path" in said
-        half = int(re.search(r"half of the rollout on (\d+)", said)[1])
+        assert text_of(page, name, "exact-says") == f"{reached} of {h * w} pixels"
+        assert text_of(page, name, "paths-says").startswith(f"up to {most:,} path")
+        half = int(re.search(r"half on (\d+)", text_of(page, name, "rollout-says"))[1])
         taken = rollout(model, pictures, name, query)[0].flatten().sort(descending=True).values
         known = (taken.cumsum(0) < 0.5 - 1e-9).sum() + 1
         assert abs(half - known) <= 1  # the page's scores are rounded

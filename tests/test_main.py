@@ -440,6 +440,18 @@ def test_a_page_is_written_for_images_of_any_size(run, tmp_path, capsys):
     assert [path.name for path in out.parent.iterdir()] == ["explorer.html"]
 
 
+def test_what_a_network_cannot_answer_is_said(tmp_path, capsys):
+    path, out = picture(tmp_path / "a.png", "RGB"), tmp_path / "page.html"
+    for run, classes in {
+        "compact": "CIFAR-10 classes (airplane, automobile, bird, cat",
+        "compact-shapes": "shape classes (disc, ring, square",
+    }.items():
+        main(["explore", str(path), "--run", run, "--out", str(out)])
+        note = f"Note: whatever an image shows, {run} answers with one of ten {classes}"
+        assert note in capsys.readouterr().out
+        assert f"one of ten {classes.split(' (')[0]}" in out.read_text()
+
+
 def test_a_page_that_cannot_be_written_leaves_nothing(run, tmp_path):
     path, folder = picture(tmp_path / "a.png", "RGB"), tmp_path / "folder"
     folder.mkdir()

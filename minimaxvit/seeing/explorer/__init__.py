@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 from ...modes import evaluating, unwrapped
+from .answers import MOST_CLASSES, name_answers
 from .payload import payload
 from .static_view import static_view
 
@@ -15,21 +16,32 @@ SCRIPTS = (  # in the order in which they are written, helpers first
     "attention.js",
     "field.js",
     "draw.js",
+    "controls.js",
+    "picture.js",
+    "look.js",
+    "reading.js",
+    "heads.js",
+    "panel.js",
+    "settings.js",
     "attention-view.js",
+    "overview.js",
     "fields-view.js",
+    "axis.js",
     "rule-view.js",
+    "about.js",
     "explorer.js",
 )
 
 
-def explorer(networks, images, names, classes):
+def explorer(networks, images, names, classes, source=None):
     """Build the explorer, a piece of HTML that needs no network, no kernel and no other file.
 
     `networks` is {label: MaxViT}, all of one configuration, so that they can be compared; an
     untrained one needs batch-norm statistics first: see `with_statistics`. `images` is uint8
-    (n, 3, h, w), with one of `names` each, and `classes` name what the networks predict. Without
-    JavaScript a figure with alt text and a table remain. ValueError for networks of different
-    configurations, and for a wrong number of names or classes.
+    (n, 3, h, w), with one of `names` each, and `classes` name what the networks predict, which
+    the page says they cannot leave; `source` names the data of those classes. Without JavaScript
+    a figure with alt text and a table remain. ValueError for networks of different configurations,
+    and for a wrong number of names or classes.
     """
     networks = {label: unwrapped(model) for label, model in networks.items()}
     configurations = {label: model.config for label, model in networks.items()}
@@ -49,7 +61,7 @@ def explorer(networks, images, names, classes):
     with ExitStack() as modes:
         for model in networks.values():
             modes.enter_context(evaluating(model))
-        carried = payload(networks, images, names, classes)
+        carried = payload(networks, images, names, classes, source)
         without_script = static_view(networks[first], images[0], names[0])
     data = json.dumps(carried, separators=(",", ":"), allow_nan=False)
     data = data.replace("<", "\\u003c")  # no name may close the element
@@ -71,9 +83,12 @@ def explorer_page(fragment, title):
         "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
         f'<meta name="color-scheme" content="light dark">\n'
         f'<meta name="generator" content="{MARK}">\n'
+        "<style>h1 { font: 600 1.5rem system-ui, sans-serif; overflow-wrap: anywhere; }</style>\n"
         f"<title>{escape(title)}</title>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n{fragment}\n</body>\n</html>\n"
     )
 
 
 def _read(name):
-    return (HERE / name).read_text(encoding="utf-8")
+    """Read a script or style without comments on lines of their own and without indentation."""
+    lines = map(str.strip, (HERE / name).read_text(encoding="utf-8").splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))

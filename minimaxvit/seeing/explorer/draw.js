@@ -13,14 +13,6 @@ function make(tag, options = {}, ...children) {
   return element;
 }
 
-// A labeled choice among words; `chosen` is called with the word.
-function choice(label, words, now, chosen) {
-  const select = make("select", { on: { change: () => chosen(select.value) } });
-  for (const [value, text] of words) select.append(make("option", { value, selected: value === now }, text));
-  select.dataset.choice = label; // by which it gets the focus back
-  return make("label", {}, `${label} `, select);
-}
-
 function step(fraction) {
   return Math.round(255 * Math.min(1, Math.max(0, fraction)));
 }
@@ -30,14 +22,19 @@ function color(palette, fraction) {
   return `rgb(${palette[from]}, ${palette[from + 1]}, ${palette[from + 2]})`;
 }
 
+// The background of the page, in red, green and blue.
+function ground() {
+  return matchMedia("(prefers-color-scheme: dark)").matches ? [27, 27, 27] : [255, 255, 255];
+}
+
 // Fill cells of a canvas from numbers between low and high; what is null is hatched.
 function drawMap(canvas, values, [h, w], palette, low, high) {
-  const context = canvas.getContext("2d"), size = canvas.width / w, hatching = new Path2D();
+  const context = canvas.getContext("2d"), size = canvas.width / w, hatching = new Path2D(), empty = ground();
   const small = new OffscreenCanvas(w, h), image = new ImageData(w, h); // one pixel per cell: fast
   for (let i = 0; i < h * w; i++) {
     const x = (i % w) * size, y = Math.floor(i / w) * size;
     if (values[i] === null) {
-      image.data.set([255, 255, 255, 255], 4 * i);
+      image.data.set([...empty, 255], 4 * i);
       hatching.moveTo(x, y + size);
       hatching.lineTo(x + size, y);
     } else {
@@ -51,15 +48,6 @@ function drawMap(canvas, values, [h, w], palette, low, high) {
   context.strokeStyle = "#999";
   context.lineWidth = 1;
   context.stroke(hatching); // all at once: many small strokes are slow
-}
-
-// Black within white, so that it shows on any ground.
-function outline(context, x, y, width, height, thick = 2) {
-  for (const [style, line] of [["#fff", thick + 2], ["#000", thick]]) {
-    context.strokeStyle = style;
-    context.lineWidth = line;
-    context.strokeRect(x, y, width, height);
-  }
 }
 
 // Of lists longer than a call may have arguments.

@@ -2,9 +2,15 @@
 // page below the controls, from `tool`, and returns the function that draws it anew.
 
 const VIEWS = {
-  attention: ["attention", attentionView],
-  fields: ["receptive fields", fieldsView],
+  attention: ["Attention", attentionView],
+  overview: ["All heads", overview],
+  fields: ["Receptive fields", fieldsView],
   rule: ["P * G >= H", ruleView],
+};
+const HINTS = {
+  attention: "Point at a patch of a picture (or tap it, or use the arrow keys): the patches with a ring are those that it attends to, wider and brighter for more weight.",
+  overview: "Point at a patch of the image, and see what each head makes it attend to; choose a head to see it large.",
+  fields: "Point at a patch of any map, and see on which pixels of the image it depends after each layer.",
 };
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -37,11 +43,12 @@ function start(root) {
   // `at` is the query as a place of the image, each way from 0 to 1, so that it outlives a change
   // of layer, and `extra` an extra token instead, null for none; `key` is one of its keys, null for
   // the strongest.
+  const paired = data.attending.find((layer) => pairOf(data.attending, layer).length > 1);
   const chosen = {
     view: data.attending.length ? "attention" : "fields", network: 0, image: 0, at: [0.5, 0.5],
-    extra: null, key: null, locked: false, layer: data.attending[0]?.name, beside: false, head: -1,
-    terms: "both", soft: true, direction: "to", mass: 1, shared: true, parts: "all", gates: true,
-    side: 16, window: 4, grid: 4, revealed: false,
+    extra: null, key: null, locked: false, layer: (paired ?? data.attending[0])?.name, beside: Boolean(paired),
+    head: -1, terms: "both", soft: true, direction: "to", mass: 1, shared: true, strength: 100, parts: "all",
+    gates: true, side: 16, window: 4, grid: 4, revealed: false,
   };
   const body = make("div", { className: "mmv-body" });
   let draw = () => {};
@@ -49,11 +56,11 @@ function start(root) {
   const say = (text) => (spoken.textContent = text);
   const tool = { data, chosen, body, set, move, tokenAt, clicked, pressed, say, draw: () => draw() };
 
-  function set(changes) {
+  // The focus returns to the control that had it, or goes to the one named.
+  function set(changes, next = document.activeElement?.dataset?.choice) {
     Object.assign(chosen, changes);
-    const focused = document.activeElement?.dataset?.choice;
     build();
-    body.querySelector(`[data-choice="${focused}"]`)?.focus();
+    body.querySelector(`[data-choice="${next}"]`)?.focus();
   }
 
   function tokenAt([h, w]) {
@@ -89,21 +96,20 @@ function start(root) {
   }
 
   function build() {
-    const controls = make("div", { className: "mmv-controls" });
-    const there = Object.entries(VIEWS).filter(([name]) => name !== "attention" || data.attending.length);
-    const views = there.map(([name, [text]]) => [name, text]);
-    controls.append(choice("view", views, chosen.view, (view) => set({ view })));
-    if (chosen.view !== "rule") {
-      const numbered = (list) => list.map((text, i) => [i, text]);
-      const images = numbered(data.images.map((image) => image.name));
-      const networks = numbered(data.networks.map((network) => network.label));
-      controls.append(
-        choice("image", images, chosen.image, (i) => set({ image: +i })),
-        choice("network", networks, chosen.network, (i) => set({ network: +i })),
-      );
-    }
-    body.replaceChildren(controls);
-    draw = VIEWS[chosen.view][1](tool, controls);
+    const attends = ([name]) => data.attending.length || !["attention", "overview"].includes(name);
+    const tabs = Object.entries(VIEWS).filter(attends).map(([view, [text]]) => {
+      const tab = make("button", { type: "button", data: { choice: `view:${view}` }, on: { click: () => set({ view }) } }, text);
+      tab.setAttribute("aria-pressed", view === chosen.view);
+      return tab;
+    });
+    body.replaceChildren(make("nav", { className: "mmv-tabs" }, ...tabs));
+    const head = chosen.view === "rule" ? null : about(tool);
+    if (head) body.append(make("p", { className: "mmv-hint" }, HINTS[chosen.view]), head.box);
+    const view = VIEWS[chosen.view][1](tool);
+    draw = () => {
+      head?.draw();
+      view();
+    };
     draw();
   }
 

@@ -1,27 +1,33 @@
-// The view of receptive fields: one row per layer with four maps of the pixels, for one linked query.
+// The view of receptive fields: of each layer four maps of the pixels, for one linked query.
 
-const MAPS = ["exact", "paths", "effective", "rollout"];
+const MAPS = {
+  exact: "any path at all",
+  paths: "number of paths",
+  effective: "effective (gradients)",
+  rollout: "rollout",
+};
 
-function fieldsView(tool, controls) {
-  const { data, chosen, set } = tool, skipped = skippable(data);
+function fieldsView(tool) {
+  const { data, chosen, set, body } = tool, skipped = skippable(data), controls = [];
   if (!(chosen.parts in skipped)) chosen.parts = "all";
   if (data.attending.length) {
     const parts = Object.keys(skipped).map((name) => [name, name]);
-    controls.append(choice("attention", parts, chosen.parts, (value) => set({ parts: value })));
+    controls.push(choice("attention", parts, chosen.parts, (value) => set({ parts: value })));
   }
   if (data.layers.some((layer) => hasGate(layer.reads))) {
     const words = [[true, "counts"], [false, "is held constant"]];
-    controls.append(choice("squeeze-excitation", words, chosen.gates, (value) => set({ gates: value === "true" })));
+    controls.push(choice("squeeze-excitation", words, chosen.gates, (value) => set({ gates: value === "true" })));
   }
-  const head = make("tr", {}, ...["layer", ...MAPS].map((text) => make("th", {}, text)));
   const means = new Map(); // over heads, group by group: the same wherever the query stands
   const rows = data.layers.map((_, number) => makeRow(tool, number, means, skipped));
-  tool.body.append(
-    make("table", { className: "mmv-fields" }, head, ...rows.map((row) => row.box)),
-    make("p", {}, "Hatched: no path leads there (effective: less than a thousandth of the maximum). Exact fields and paths are counted. Effective fields " +
-      `are measured: the mean over ${data.images.length} images with all parts at work, drawn by the ` +
-      "square root of the fraction. Rollout is a heuristic, for the image chosen."),
+  const scale = legend(tool);
+  body.append(
+    ...(controls.length ? [group("What counts as a path", ...controls)] : []), scale.box,
+    make("p", { className: "mmv-note" }, "Hatched: no path leads there (effective: less than a thousandth of the largest). Exact fields and paths are counted. " +
+      `Effective fields are measured, as the mean over ${data.images.length} images with all parts at work. Rollout is a heuristic, for the image chosen.`),
+    ...rows.map((row) => row.box),
   );
+  scale.tell("0%", "100%", "of the largest value in each map (effective: its square root)");
   return () => rows.forEach((row) => row.draw());
 }
 
@@ -37,12 +43,17 @@ function hasGate(reads) {
 }
 
 function makeRow(tool, number, means, skipped) {
-  const { data, chosen } = tool, layer = data.layers[number], [H, W] = data.side;
-  const zoom = Math.max(1, Math.round(96 / W)), summary = make("div", { data: { of: "summary" } });
-  const maps = MAPS.map((of) => {
+  const { data, chosen } = tool, layer = data.layers[number], [H, W] = data.side, zoom = Math.max(1, Math.round(192 / W));
+  const where = make("p", { data: { of: "where" } }), measured = layer.name in data.networks[chosen.network].fields;
+  const maps = Object.entries(MAPS).map(([of, title]) => {
+    const says = make("span", { data: { of: `${of}-says` } });
+    if (of === "effective" && !measured) {
+      says.textContent = "not measured: the map or the image is too large";
+      return { of, says, figure: make("figure", { className: "mmv-none" }, make("figcaption", {}, make("b", {}, title), says)) };
+    }
     const canvas = make("canvas", {
       width: W * zoom, height: H * zoom, tabIndex: of === "exact" ? 0 : -1, role: "application", data: { of },
-      "aria-label": `${layer.name}, ${of}. Arrow keys move the query, Enter locks it.`,
+      "aria-label": `${layer.name}, ${title}. Arrow keys move the query, Enter locks it.`,
     });
     canvas.addEventListener("pointermove", (event) => {
       if (chosen.locked) return;
@@ -52,16 +63,16 @@ function makeRow(tool, number, means, skipped) {
     canvas.addEventListener("click", (event) => tool.clicked(cellAt(event, canvas, layer.size), layer.size));
     canvas.addEventListener("keydown", (event) => {
       tool.pressed(event, layer);
-      tool.say(`${layer.name}, ${summary.textContent}`);
+      tool.say([layer.name, where.textContent, ...maps.map((map) => map.says.textContent)].join(", "));
     });
-    return canvas;
+    return { of, says, canvas, figure: make("figure", {}, canvas, make("figcaption", {}, make("b", {}, title), says)) };
   });
-  const name = make("th", {}, layer.name, make("br"), layer.size.join(" x "), summary);
-  const box = make("tr", { data: { layer: layer.name } }, name, ...maps.map((map) => make("td", {}, map)));
-  return { box, draw: () => drawRow(tool, number, maps, summary, means, skipped[chosen.parts]) };
+  const head = make("div", {}, make("h4", {}, layer.name), make("p", {}, `${layer.size.join(" x ")} tokens`), where);
+  const box = make("section", { className: "mmv-fields", data: { layer: layer.name } }, head, make("div", {}, ...maps.map((map) => map.figure)));
+  return { box, draw: () => drawRow(tool, number, maps, where, means, skipped[chosen.parts]) };
 }
 
-function drawRow({ data, chosen, tokenAt }, number, maps, summary, means, skipped) {
+function drawRow({ data, chosen, tokenAt }, number, maps, where, means, skipped) {
   const layer = data.layers[number], network = data.networks[chosen.network], [h, w] = layer.size;
   const [row, column] = tokenAt(layer.size), index = row * w + column, pixels = data.side[0] * data.side[1];
   const weights = (of, group) => {
@@ -76,21 +87,34 @@ function drawRow({ data, chosen, tokenAt }, number, maps, summary, means, skippe
   const walk = (how) => [...traceBack(data.layers, number, index, { ...how, skipped })];
   const paths = walk({ exact: true, gates: chosen.gates }), rollout = walk({ exact: false, weights, kernel });
   const carried = network.fields[layer.name];
-  const effective = carried && [...carried.map.subarray(index * pixels, (index + 1) * pixels)];
-  const drawn = [paths.map((count) => +(count > 0)), paths, effective?.map(Math.sqrt), rollout];
-  maps.forEach((canvas, i) => {
-    const context = canvas.getContext("2d"), values = drawn[i]?.map((value) => value || null);
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    if (values) drawMap(canvas, values, data.side, data.palette, 0, largest(values));
-    frameToken(context, index, layer.size, 1);
+  const drawn = {
+    exact: paths.map((count) => +(count > 0)), paths, rollout,
+    effective: carried && [...carried.map.subarray(index * pixels, (index + 1) * pixels)].map(Math.sqrt),
+  };
+  const most = largest(paths), half = needed(rollout, 0.5).filter(Boolean).length;
+  const says = {
+    exact: `${paths.filter(Boolean).length} of ${pixels} pixels`,
+    paths: `up to ${most.toLocaleString("en")} path${most === 1 ? "" : "s"}`,
+    effective: carried && `half on ${carried.pixels[index]} pixels, or within ${squareInWords(data, layer, [row, column], carried.sides[index])}; ` +
+      `worth ${carried.worth[index]} equal pixels`,
+    rollout: `half on ${half} pixels`,
+  };
+  where.textContent = `row ${row}, column ${column}${chosen.locked ? " (locked)" : ""}`;
+  for (const { of, canvas, says: said } of maps) {
+    if (!canvas) continue;
+    const values = drawn[of].map((value) => value || null);
+    drawMap(canvas, values, data.side, data.palette, 0, largest(values));
+    frameToken(canvas, index, layer.size);
+    said.textContent = says[of];
+  }
+}
+
+// A square around a token, which may reach over the border of the image.
+function squareInWords({ side }, { size, stride }, token, length) {
+  const sides = token.map((place, axis) => {
+    const center = (place + 0.5) * stride - 0.5, half = (length - 1) / 2;
+    return Math.min(side[axis] - 1, Math.floor(center + half + 0.25)) - Math.max(0, Math.ceil(center - half - 0.25)) + 1;
   });
-  const count = (fractions) => needed(fractions, 0.5).filter(Boolean).length, most = largest(paths);
-  const side = carried?.sides[index];
-  summary.textContent =
-    `row ${row}, column ${column}${chosen.locked ? " (locked)" : ""}: ${paths.filter(Boolean).length} of ${pixels} pixels, by up to ` +
-    `${most.toLocaleString("en")} path${most === 1 ? "" : "s"}; half of ` +
-    (carried
-      ? `the effective field on ${carried.pixels[index]} pixels, or within ${side} x ${side}; it is worth ` +
-        `${carried.worth[index]}; half of `
-      : "") + `the rollout on ${count(rollout)}` + (carried ? "" : "; no effective field is carried for a map, or an image, as large as this");
+  const text = sides.join(" x ");
+  return sides.every((each) => each === length) ? text : `${text} (a square, cut off at the border of the image)`;
 }

@@ -26,6 +26,7 @@ from ..measure.prepare import prepare
 from ..measure.reads import Read, Sum, lower_network, places_after
 from ..measure.recording import attention_maps
 from ..measure.rollout import tap_sizes
+from .answers import MOST_CLASSES, name_answers
 
 PATTERNS = {
     BlockAttention: "b (n1 p1) (n2 p2) c -> b (n1 n2) (p1 p2) c",
@@ -35,7 +36,7 @@ TOP = 5  # classes named of each image
 MOST_QUERIES, MOST_PIXELS = 64, 64 * 64  # larger maps get no effective fields: too many bytes
 
 
-def payload(networks, images, names, classes):
+def payload(networks, images, names, classes, source=None):
     """Gather all that the explorer's page needs, as JSON can hold it. Arguments as `explorer`."""
     model = next(iter(networks.values()))
     side = tuple(images.shape[2:])
@@ -44,6 +45,8 @@ def payload(networks, images, names, classes):
     maps = attention_maps(model, images[:1])
     return {
         "side": side,
+        "answers": name_answers(classes, source),
+        "classes": list(classes) if len(classes) <= MOST_CLASSES else None,
         "palette": [round(255 * channel) for rgb in colormaps["cividis"].colors for channel in rgb],
         "images": [
             {"name": name, "pixels": encode(image.permute(1, 2, 0).cpu().numpy())}
@@ -53,6 +56,7 @@ def payload(networks, images, names, classes):
             {
                 "name": name,
                 "size": [places[name].h, places[name].w],
+                "stride": places[name].stride,
                 "extra": places[name].extra,
                 "passing": lowered[name].passing,
                 "reads": describe_reads(lowered[name].reads, count()),

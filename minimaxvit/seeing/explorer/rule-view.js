@@ -3,46 +3,72 @@
 
 const SIDES = [4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64];
 
+// The tokens to which a token attends in the grid, one in each cell, and those that stand with one
+// of them in a window.
 function reachedOnAxis(side, window, grid, query) {
-  const stride = side / grid, reached = Array(side).fill(false);
+  const stride = side / grid, attended = Array(side).fill(false), reached = Array(side).fill(false);
   for (let token = query % stride; token < side; token += stride) {
     const start = token - (token % window);
+    attended[token] = true;
     reached.fill(true, start, start + window);
   }
-  return reached;
+  return { attended, reached };
 }
 
 function dividers(side) {
   return [...Array(side).keys()].map((i) => i + 1).filter((i) => side % i === 0);
 }
 
-function ruleView({ data, chosen, body, set, say }) {
-  const axis = make("canvas", { width: 640, height: 60, data: { of: "axis" } });
+function ruleView({ data, chosen, body, say }) {
+  const wide = body.clientWidth > 600;
+  const last = makeAxis("attended", "Grid attention, the last step: the framed token attends to one token in each cell, at the same place (red lines part the G cells).", wide);
+  const first = makeAxis("axis", "Block attention, the step before: each of those tokens has already gathered its window (red lines part the windows of P tokens).", wide);
   const result = make("p", { data: { of: "rule" } });
-  const slider = (name, text, values) => {
-    chosen[name] = values.findLast((value) => value <= chosen[name]) ?? values[0];
-    const on = { change: () => set({ [name]: values[input.value], revealed: false }) }; // at the drag's end
-    const last = values.length - 1;
-    const input = make("input", { type: "range", min: 0, max: last, value: values.indexOf(chosen[name]), "aria-valuetext": chosen[name], data: { choice: name }, on });
-    return make("label", {}, `${text} `, input, ` ${chosen[name]}`);
-  };
-  const reveal = { click: () => set({ revealed: true }) };
-  body.append(
-    make("p", {}, "One axis of a map, H tokens long; a block attention with windows of P tokens, then a " +
-      "grid attention of G cells. On how many places does the framed token depend? Guess first."),
-    make("div", { className: "mmv-controls" }, slider("side", "H", SIDES), slider("window", "P", dividers(chosen.side)), slider("grid", "G", dividers(chosen.side))),
-    make("button", { type: "button", on: reveal, data: { choice: "reveal" } }, "I have guessed: show it"), axis, result,
-  );
-  return () => {
-    const { side, window: p, grid, revealed } = chosen, size = axis.width / side, query = Math.floor(side / 2);
-    const reached = reachedOnAxis(side, p, grid, query), product = `P * G = ${p} * ${grid} = ${p * grid}`;
-    axis.height = Math.ceil(size);
-    drawMap(axis, reached.map((each) => (revealed && !each ? null : 0.9)), [1, side], data.palette, 0, 1);
-    outline(axis.getContext("2d"), query * size, 0, size, size);
+  const reveal = make("button", { type: "button", data: { choice: "reveal" }, on: { click: () => change({ revealed: true }) } }, "I have guessed: show it");
+  const possible = { side: () => SIDES, window: () => dividers(chosen.side), grid: () => dividers(chosen.side) };
+  const sliders = Object.entries({ side: "H, tokens", window: "P, tokens in a window", grid: "G, cells of the grid" }).map(([name, text]) => {
+    const value = (i) => `${possible[name]()[i]}`;
+    const moved = (i) => change({ [name]: possible[name]()[i], revealed: false });
+    return { name, box: slider(name, text, [0, 64], 0, moved, value) };
+  });
+  for (const { canvas } of [last, first]) {
+    canvas.addEventListener("pointermove", (event) => change({ at: [chosen.at[0], (cellAt(event, canvas, [1, chosen.side])[1] + 0.5) / chosen.side] }));
+  }
+
+  // Values that no longer divide the side give way to the next smaller ones that do.
+  function change(changes) {
+    Object.assign(chosen, changes);
+    for (const { name, box } of sliders) {
+      const values = possible[name](), input = box.querySelector("input");
+      chosen[name] = values.findLast((value) => value <= chosen[name]) ?? values[0];
+      input.max = values.length - 1;
+      input.value = values.indexOf(chosen[name]);
+      box.querySelector("output").textContent = chosen[name];
+      input.setAttribute("aria-valuetext", chosen[name]);
+    }
+    draw();
+  }
+
+  function draw() {
+    const { side, window: p, grid, revealed } = chosen, query = Math.min(side - 1, Math.floor(side * chosen.at[1]));
+    const { attended, reached } = reachedOnAxis(side, p, grid, query), product = `P * G = ${p} * ${grid} = ${p * grid}`;
+    const show = (axis, found, every) => drawAxis(axis, found.map((each) => revealed && each), every, query, data.palette);
+    show(last, attended, side / grid);
+    show(first, reached, p);
     result.textContent = revealed
       ? `${product} is ${p * grid >= side ? "at least" : "less than"} H = ${side}: the framed token depends on ` +
         `${reached.filter(Boolean).length} of ${side}.`
       : `${product}, H = ${side}.`;
     say(result.textContent);
-  };
+  }
+
+  body.append(
+    make("p", { className: "mmv-hint" }, "Move the sliders and guess: on how many tokens does the framed one depend?"),
+    make("p", {}, "One axis of a map is H tokens long. A block attention with windows of P tokens is followed by a grid attention of G cells. " +
+      "Point at a token to frame it."),
+    make("div", { className: "mmv-controls" }, ...sliders.map(({ box }) => box), reveal),
+    last.figure, first.figure, result,
+  );
+  change({});
+  return draw;
 }

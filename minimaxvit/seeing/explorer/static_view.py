@@ -10,6 +10,7 @@ from math import isnan
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from ..draw.style import DPI, frame
 from ..measure.heads import measure_heads
@@ -31,9 +32,7 @@ def static_view(model, image, name):
         return f"<p>{title}the number of pixels that each layer sees.</p>\n{_fields(model, image)}"
     chosen = _pair(maps)
     figure, alt = draw_looks(image.permute(1, 2, 0).cpu().numpy(), chosen)
-    png = BytesIO()
-    figure.savefig(png, format="png")
-    data = base64.b64encode(png.getvalue()).decode()
+    data = base64.b64encode(_small_png(figure)).decode()
     rows = [
         (layer, head, f"{weight:.3f} at {where}", f"{bits:.2f}", _write_distance(apart))
         for layer, attention in chosen.items()
@@ -45,6 +44,15 @@ def static_view(model, image, name):
         f'src="data:image/png;base64,{data}">\n<details><summary>Each head, from the middle of the '
         f"map</summary>{_table(headings, rows)}</details>"
     )
+
+
+def _small_png(figure):
+    """Draw a figure as PNG with at most 256 colors, which takes half the bytes."""
+    drawn, png = BytesIO(), BytesIO()
+    figure.savefig(drawn, format="png")
+    image = Image.open(drawn).convert("RGB")
+    image.quantize(256, dither=Image.Dither.NONE).save(png, format="png", optimize=True)
+    return png.getvalue()
 
 
 def _table(headings, rows):
@@ -99,7 +107,10 @@ def draw_looks(image, attentions):
     }
     most = max(weights.max() for several in rows.values() for weights in several.values())
     figure = Figure(figsize=(9, 0.4 + 3.3 * len(rows)), dpi=DPI, layout="constrained")
-    figure.suptitle("What framed queries attend to; hatched: outside their group", fontsize=11)
+    scale = f"white: 0%, black: {most:.0%}"
+    figure.suptitle(
+        f"What framed queries attend to; {scale}; hatched: outside their group", fontsize=11
+    )
     grid = figure.subplots(len(rows), len(PLACES), squeeze=False)
     for axes in grid.flat:
         axes.axis("off")

@@ -6,7 +6,17 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from browser import alive, choose, color_of, hover, in_a_browser, pixel, text_of
+from browser import (
+    alive,
+    choose,
+    colors_near,
+    head_pixel,
+    hover,
+    in_a_browser,
+    one_layer,
+    pixel,
+    text_of,
+)
 from explored import rounded
 
 
@@ -21,15 +31,16 @@ def test_what_is_read_is_what_python_says(small, open_page, network, picture, he
     maps = rounded(networks[network], pictures, picture)
     for layer in ("1.1 BlockAttention", "1.1 GridAttention", "2.2 GridAttention"):
         page.click(f"button:has-text('{layer}')")
-        choose(page, "head", head if layer.startswith("2") or head < 1 else 0)
+        if layer.startswith("2"):  # with several heads
+            choose(page, "head", head)
         attention, (h, w) = maps[layer], maps[layer].size
         for query in [(0, 0), (h - 1, 1), (h // 2, w - 1)]:
             hover(page, layer, query, (h, w))
             for terms in ("both", "scores", "bias"):
                 choose(page, "terms", terms)
                 weights = attention.weights(terms != "bias", terms != "scores")
-                if int(page.input_value("[data-choice=head]")) >= 0:
-                    weights = weights[:, int(page.input_value("[data-choice=head]"))][:, None]
+                if layer.startswith("2") and head >= 0:
+                    weights = weights[:, head][:, None]
                 compare(page, layer, attention, weights.mean(1, keepdim=True), query)
             choose(page, "terms", "both")
 
@@ -67,8 +78,6 @@ def near(text, number):
 def test_a_logit_is_score_plus_bias_of_the_key_that_is_pointed_at(small, open_page):
     networks, pictures, fragment = small
     page, layer = alive(open_page, fragment), "1.1 GridAttention"
-    page.click(f"button:has-text('{layer}')")
-    choose(page, "head", 0)
     attention = rounded(networks["one"], pictures, 0)[layer]
     page.mouse.click(*hover(page, layer, (1, 2), (4, 8)))
     assert "(locked)" in text_of(page, layer, "query")
@@ -86,6 +95,7 @@ def test_a_logit_is_score_plus_bias_of_the_key_that_is_pointed_at(small, open_pa
 @in_a_browser
 def test_keys_do_what_the_pointer_does(small, open_page):
     page, layer = alive(open_page, small[2]), "1.1 BlockAttention"
+    one_layer(page, layer)
     hover(page, layer, (2, 3), (4, 8))
     by_pointer = page.locator(".mmv-reading").inner_text()
     page.mouse.move(1, 1)
@@ -110,27 +120,40 @@ def test_keys_do_what_the_pointer_does(small, open_page):
 
 
 @in_a_browser
-def test_a_key_has_the_color_of_its_weight(small, open_page):
+def test_a_key_has_the_color_of_its_weight_on_the_scale_that_is_said(small, open_page):
     networks, pictures, fragment = small
-    page, layer = alive(open_page, fragment), "1.1 BlockAttention"
-    attention = rounded(networks["one"], pictures, 0)[layer]
-    hover(page, layer, (0, 0), (4, 8))
-    row = attention.row((0, 0), attention.weights())[0].mean(0)
-    for token in attention.keys[0].tolist():
-        fraction = (row[token // 8, token % 8] / row.max()).item()
-        place = (token % 8 + 0.5) / 8, (token // 8 + 0.5) / 4
-        assert pixel(page, layer, "picture", *place) == color_of(fraction)
-    head = attention.row((0, 0), attention.weights())[0]
-    fraction = (head[0, 1, 1] / head.max()).item()  # on one scale among the heads
-    assert pixel(page, layer, "head", 1.5 / 8, 1.5 / 4) == color_of(fraction)
+    page, layers = alive(open_page, fragment), ("2.1 BlockAttention", "2.1 GridAttention")
+    page.click(f"button:has-text('{layers[0]}')")
+    hover(page, layers[0], (0, 1), (2, 4))
+    maps = rounded(networks["one"], pictures, 0)
+    rows = {}
+    for layer in layers:
+        rows[layer] = maps[layer].row((0, 1), maps[layer].weights())[0]  # (heads, h, w)
+    for scale in ("true", "false"):
+        choose(page, "scale", scale)
+        for layer, row in rows.items():
+            chosen = rows.values() if scale == "true" else [row]
+            most = max(each.mean(0).max() for each in chosen)
+            most_of_heads = max(each.max() for each in chosen)
+            assert text_of(page, layer, "low") == "0.000"
+            assert abs(float(text_of(page, layer, "high")) - most) <= 0.0005001
+            said = "one scale for both" if scale == "true" else "a scale of its own"
+            assert said in text_of(page, layer, "scale")
+            told = page.locator(f"[data-layer='{layer}'] p.mmv-note").inner_text()
+            assert f"(colors from 0.000 to {most_of_heads:.3f})" in told
+            for token in (row.mean(0) > 0).nonzero().tolist():
+                place = [(at + 0.5) / side for at, side in zip(token[::-1], (4, 2), strict=True)]
+                drawn = pixel(page, layer, "picture", place[0] - 0.49 / 4 + 0.02, place[1])
+                if token != [0, 1]:
+                    assert drawn in colors_near(row.mean(0)[tuple(token)] / most)
+                drawn = head_pixel(page, layer, 1, *place)
+                assert drawn in colors_near(row[1][tuple(token)] / most_of_heads)
 
 
 @in_a_browser
 def test_matrix_and_bias_table_are_drawn_as_they_are(small, open_page):
     networks, pictures, fragment = small
     page, layer = alive(open_page, fragment), "1.1 GridAttention"
-    page.click(f"button:has-text('{layer}')")
-    choose(page, "head", 0)
     hover(page, layer, (1, 2), (4, 8))
     attention = rounded(networks["one"], pictures, 0)[layer]
     group = (attention.keys == 1 * 8 + 2).nonzero()[0, 0]
@@ -147,13 +170,7 @@ def test_matrix_and_bias_table_are_drawn_as_they_are(small, open_page):
         rows, columns = share.shape
         for row, column in product(range(rows), range(columns)):
             drawn = pixel(page, layer, canvas, (column + 0.5) / columns, (row + 0.5) / rows)
-            assert drawn in colors(share[row, column])
-
-
-def colors(fraction):
-    """Those of the palette that it may have: its own, and one on either side for rounding."""
-    step = round(255 * fraction.item())
-    return [color_of(each / 255) for each in (step - 1, step, step + 1) if 0 <= each <= 255]
+            assert drawn in colors_near(share[row, column])
 
 
 @in_a_browser
@@ -178,12 +195,14 @@ def test_block_stands_beside_the_grid_of_the_same_maxvit_block(small, open_page,
     page = alive(open_page, small[2])
     page.click(f"button:has-text('{first}')")
     assert page.evaluate("document.activeElement.dataset.choice") == first  # of the new button
-    choose(page, "layers", "true")
-    block = first.split()[0]
-    assert page.locator(".mmv-panel h4").all_inner_texts() == [
-        f"{block} BlockAttention",
-        f"{block} GridAttention",
-    ]
+    block, pictures = first.split()[0], page.locator("canvas[data-of=picture]")
+    layers = [f"{block} BlockAttention", f"{block} GridAttention"]
+    above = "canvas => canvas.closest('section').dataset.layer"
+    assert [each.evaluate(above) for each in pictures.all()] == layers
+    pressed = page.locator(".mmv-depth [aria-pressed=true]").all()
+    assert [button.get_attribute("data-choice") for button in pressed] == layers
+    choose(page, "layers", "false")
+    assert [each.evaluate(above) for each in pictures.all()] == [first]
 
 
 @in_a_browser
@@ -192,10 +211,10 @@ def test_a_click_locks_and_a_second_one_unlocks(small, open_page):
     place = hover(page, layer, (1, 1), (4, 8))
     page.mouse.click(*place)
     assert "(locked)" in text_of(page, layer, "query")
-    page.locator("canvas[data-of=matrix]").hover()  # asks nobody else
+    page.locator("canvas[data-of=matrix]").first.hover()  # asks nobody else
     assert text_of(page, layer, "query").startswith("row 1, column 1;")
     choose(page, "view", "fields")
-    assert "(locked)" in text_of(page, layer, "summary")
+    assert "(locked)" in text_of(page, layer, "where")
     choose(page, "view", "attention")
     page.mouse.click(*hover(page, layer, (1, 1), (4, 8)))
     assert "(locked)" not in text_of(page, layer, "query")
@@ -257,7 +276,7 @@ def test_where_there_is_no_key_there_is_no_logit(odd, open_page):
 @in_a_browser
 def test_an_extra_token_chosen_is_not_moved_by_arrow_keys(odd, open_page):
     page, layer = alive(open_page, odd[2]), "1.1 ClassAttention"
-    page.click(f"button:has-text('{layer}')")
+    one_layer(page, layer)
     choose(page, "query", 1)
     key = text_of(page, layer, "key")
     page.locator("canvas[data-of=picture]").focus()
@@ -272,7 +291,49 @@ def test_an_extra_token_chosen_is_not_moved_by_arrow_keys(odd, open_page):
 def test_what_a_layer_does_not_have_is_not_shown(odd, open_page):
     page = alive(open_page, odd[2])
     for layer, table in {"1.1 ReducedAttention": 0, "1.1 BlockAttention": 1}.items():
-        page.click(f"button:has-text('{layer}')")
+        one_layer(page, layer)
         assert page.locator("canvas[data-of=table]").count() == table
         assert page.locator("[data-choice=terms]").count() == table
         assert ("cut by" in text_of(page, layer, "group")) == table
+
+
+@in_a_browser
+def test_a_caption_says_in_a_sentence_what_is_seen(small, open_page):
+    networks, pictures, fragment = small
+    page, layer = alive(open_page, fragment), "1.1 GridAttention"
+    place = hover(page, layer, (2, 5), (4, 8))
+    attention = rounded(networks["one"], pictures, 0)[layer]
+    row = attention.row((2, 5), attention.weights())[0].mean(0)
+    most = "row {}, column {}".format(*divmod(row.argmax().item(), 8))
+    assert text_of(page, layer, "caption") == (
+        f"The token at row 2, column 5 attends to 4 of 32 tokens, most to the one at {most}: "
+        f"{row.max():.3f}."
+    )
+    page.mouse.click(*place)
+    assert text_of(page, layer, "caption").endswith(". It is locked; Escape unlocks it.")
+    choose(page, "direction", "by")
+    assert " is attended to by 4 of 32 tokens, most by the one at " in text_of(
+        page, layer, "caption"
+    )
+
+
+@in_a_browser
+def test_heads_have_captions_and_are_chosen_by_keyboard(small, open_page):
+    networks, pictures, fragment = small
+    page, layer = alive(open_page, fragment), "2.1 GridAttention"
+    page.click(f"button:has-text('{layer}')")
+    heads = page.locator(f"[data-layer='{layer}'] .mmv-head")
+    attention = rounded(networks["one"], pictures, 0)[layer]
+    query = tuple(map(int, re.findall(r"\d+", text_of(page, layer, "query"))[:2]))
+    row = attention.row(query, attention.weights())[0]
+    known = [row.mean(0).max(), *row.amax((1, 2))]
+    for head, name, most in zip(heads.all(), ("mean", "head 1", "head 2"), known, strict=True):
+        said, number = head.locator("span").all_inner_texts()
+        assert said == name and abs(float(number) - most) <= 0.0005001
+    page.locator(f"[data-layer='{layer}'] canvas[data-of=picture]").focus()
+    for _ in range(2 + 1):  # to the mean, and on to the second head
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert heads.nth(2).get_attribute("aria-pressed") == "true"
+    assert page.input_value("[data-choice=head]") == "1"
+    assert page.evaluate("document.activeElement.dataset.choice") == f"head:{layer}:1"

@@ -4,24 +4,28 @@ import re
 from dataclasses import replace
 
 import pytest
-from browser import alive, choose, in_a_browser, text_of
+from browser import alive, choose, in_a_browser, one_layer, text_of
 from explored import CLASSES, NAMES, SMALL, images
 
 from minimaxvit import MAXVIT_PARTS, MaxViT, maxvit
-from minimaxvit.seeing.explorer import explorer
+from minimaxvit.seeing.explorer import explorer, explorer_page
 
 
 @in_a_browser
 def test_what_changes_is_spoken(small, open_page):
     page = alive(open_page, small[2])
     spoken = page.locator("[aria-live=polite]")
+    page.locator("canvas[data-of=picture]").first.focus()
+    page.keyboard.press("ArrowLeft")
+    assert spoken.inner_text().startswith("1.1 GridAttention: query row 2, column 3;")
+    one_layer(page, "1.1 BlockAttention")
     page.locator("canvas[data-of=picture]").focus()
     page.keyboard.press("ArrowLeft")
-    assert spoken.inner_text().startswith("1.1 BlockAttention: query row 2, column 3;")
+    assert spoken.inner_text().startswith("1.1 BlockAttention: query row 2, column 2;")
     choose(page, "view", "fields")
     page.locator("[data-layer='stem'] canvas[data-of=exact]").focus()
     page.keyboard.press("ArrowLeft")
-    assert re.match(r"stem, row \d+, column \d+: 49 of 512 pixels", spoken.inner_text())
+    assert re.match(r"stem, row \d+, column \d+, 49 of 512 pixels", spoken.inner_text())
     choose(page, "view", "rule")
     page.click("text=I have guessed")
     assert "the framed token depends on" in spoken.inner_text()
@@ -31,23 +35,137 @@ def test_what_changes_is_spoken(small, open_page):
 def test_two_on_one_page_do_not_disturb_one_another(small, open_page):
     page = alive(open_page, small[2] + small[2])
     readings = page.locator(".mmv-reading")
-    assert page.locator(".mmv-alive").count() == readings.count() == 2
-    second = readings.nth(1).inner_text()
+    assert page.locator(".mmv-alive").count() == 2 and readings.count() == 4  # block and grid
+    second = readings.nth(2).inner_text()
     page.locator("canvas[data-of=picture]").first.focus()
     page.keyboard.press("ArrowLeft")
-    assert readings.nth(0).inner_text() != second == readings.nth(1).inner_text()
+    assert readings.nth(0).inner_text() != second == readings.nth(2).inner_text()
 
 
 @in_a_browser
-def test_it_fits_a_phone(open_page):
-    model = maxvit("compact")
-    fragment = explorer({"fresh": model}, images(1, 32, 32), ["noise"], [str(i) for i in range(10)])
-    page = alive(open_page, fragment)
+def test_it_opens_on_block_beside_grid_and_says_what_to_do(small, open_page):
+    page = alive(open_page, small[2])
+    hint, pictures = page.locator(".mmv-hint"), page.locator("canvas[data-of=picture]")
+    assert hint.is_visible() and hint.inner_text().startswith("Point at a patch")
+    assert hint.inner_text().count(".") == 1  # one sentence
+    block, grid = (each.bounding_box() for each in pictures.all())
+    assert block["y"] == grid["y"] and block["x"] + block["width"] < grid["x"]
+    assert hint.bounding_box()["y"] < block["y"]
+    assert page.locator("canvas[data-of=image]").bounding_box()["y"] < block["y"]  # plain
+    for layer in ("1.1 BlockAttention", "1.1 GridAttention"):
+        kind = page.locator(f"[data-layer='{layer}'] .mmv-kind").inner_text()
+        assert ("window" in kind) == ("Block" in layer) and ("spread" in kind) == ("Grid" in layer)
+
+
+@in_a_browser
+def test_controls_are_in_groups_and_few_of_them_come_before_the_picture(small, open_page):
+    page = alive(open_page, small[2])
+    where = """(control) => {
+        const picture = document.querySelector("canvas[data-of=picture]");
+        if (!(picture.compareDocumentPosition(control) & 4)) return "before";
+        return control.closest("fieldset, .mmv-heads")?.className ?? "alone";
+    }"""
+    controls = page.locator(".mmv-body").locator("button, select, input").all()
+    found = [control.evaluate(where) for control in controls]
+    assert found.count("before") < len(found) / 2 and "alone" not in found
+    titles = page.locator("fieldset > legend").all_inner_texts()
+    assert titles == ["Layer", "What is computed", "How it is drawn"]
+
+
+LONG = "a_name_of_80_characters_that_a_phone_gives_a_photo_without_a_space_at_allxxx.jpg"
+
+
+@in_a_browser
+@pytest.mark.parametrize("names", [[LONG], [LONG, "short"]], ids=["one", "two"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_with_any_name(open_page, names, scheme):
+    model, classes = maxvit("compact"), [str(number) for number in range(10)]
+    label = "a_label_of_a_network_that_is_longer_than_a_phone_is_wide_and_has_no_space"
+    networks = {label: model} if len(names) == 1 else {label: model, "b": model}
+    fragment = explorer(networks, images(len(names), 32, 32), names, classes)
+    page = alive(open_page, fragment, color_scheme=scheme)
     page.set_viewport_size({"width": 400, "height": 800})
-    choose(page, "layers", "true")
-    for view in ("attention", "fields", "rule"):
+    assert len(names[0]) == 80 and names[0] in page.locator(".mmv-about").inner_text()
+    for view in ("attention", "overview", "fields", "rule"):
         choose(page, "view", view)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        it_fits(page)
+    choose(page, "view", "attention")
+    one_layer(page, "3.1 BlockAttention")
+    it_fits(page)
+
+
+@in_a_browser
+def test_it_fits_a_phone_without_javascript(open_page):
+    model, classes = maxvit("compact"), [str(number) for number in range(10)]
+    page = explorer_page(explorer({"a": model}, images(1, 32, 32), [LONG], classes), "Look")
+    page = open_page(page, java_script_enabled=False)
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.locator("summary").click()
+    it_fits(page)
+
+
+def it_fits(page):
+    """Assert that nothing is wider than the page, nor than what it stands in."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    wide = """() => [...document.querySelectorAll(".mmv-body *:not(option)")].filter((each) => {
+        const box = each.getBoundingClientRect();
+        return box.right > 400 - 8 || box.left < 8;
+    }).map((each) => each.outerHTML.slice(0, 80))"""
+    assert page.evaluate(wide) == []
+
+
+@in_a_browser
+def test_dark_and_light_have_text_that_can_be_read(small, open_page):
+    for scheme, dark in {"light": False, "dark": True}.items():
+        page = alive(open_page, small[2], color_scheme=scheme)
+        for view in ("attention", "overview", "fields", "rule"):
+            choose(page, "view", view)
+            ground = luminance(page.locator(".mmv-explorer"), "backgroundColor")
+            assert (ground < 0.5) == dark
+            for of in ("p", "h4", "dd", "button", "legend", "figcaption"):
+                for each in page.locator(f".mmv-body {of}:visible").all()[:4]:
+                    under = ground if of != "button" else luminance(each, "backgroundColor")
+                    light, low = sorted([under, luminance(each, "color")], reverse=True)
+                    disabled = of == "button" and each.is_disabled()
+                    assert disabled or (light + 0.05) / (low + 0.05) >= 4.5
+
+
+def luminance(element, of):
+    """Relative luminance of a color of an element, by the rules for contrast of the web."""
+    color = element.evaluate(f"(element) => getComputedStyle(element).{of}")
+    parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@in_a_browser
+def test_it_says_what_the_network_can_answer(small, open_page):
+    networks, pictures, _ = small
+    page = alive(open_page, explorer(networks, pictures, NAMES, CLASSES, "SHAPES-3"))
+    said = page.locator(".mmv-about").inner_text()
+    assert "prediction: " in said
+    assert (
+        "Whatever the image shows, the network answers with one of three SHAPES-3 classes." in said
+    )
+    page.locator(".mmv-about summary").click()
+    assert ", ".join(CLASSES) in page.locator(".mmv-about").inner_text()
+
+
+@in_a_browser
+def test_the_plain_image_moves_the_query_too(small, open_page):
+    page, layer = alive(open_page, small[2]), "1.1 GridAttention"
+    image = page.locator("canvas[data-of=image]")
+    box = image.bounding_box()
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.4 * box["height"])
+    assert text_of(page, layer, "query").startswith("row 1, column 7;")
+    image.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert re.match(r"row 2, column 7;.*\(locked\)", text_of(page, layer, "query"))
+    page.mouse.move(box["x"] + 3, box["y"] + 3)
+    assert text_of(page, layer, "query").startswith("row 2, column 7;")
 
 
 @in_a_browser
@@ -60,6 +178,23 @@ def test_it_works_in_an_exported_notebook(small, open_page):
     page = open_page(html)
     page.wait_for_selector(".mmv-alive")
     assert text_of(page, "1.1 BlockAttention", "sum") == "1.000"
+
+
+LAB = """.jp-OutputArea-output dl { width: 100%; overflow: hidden; padding: 0; margin: 0; }
+.jp-OutputArea-output dt { font-weight: bold; float: left; width: 20%; padding: 0; margin: 0; }
+.jp-OutputArea-output dd { float: left; width: 80%; padding: 0; margin: 0; }
+.jp-RenderedHTMLCommon ol:not(.list-inline) { padding-left: 2em; }"""
+
+
+@in_a_browser
+def test_the_style_of_jupyterlab_does_not_spoil_it(small, open_page):
+    classes = "jp-OutputArea-output jp-RenderedHTMLCommon"
+    page = open_page(f'<style>{LAB}</style><div class="{classes}">{small[2]}</div>')
+    page.wait_for_selector(".mmv-alive")
+    for term in page.locator("dt").all():
+        assert term.bounding_box()["height"] < 60 and term.bounding_box()["width"] > 90
+    inside = page.locator(".mmv-depth").first.evaluate("list => getComputedStyle(list).paddingLeft")
+    assert inside == "0px"
 
 
 def test_two_runs_give_the_same_bytes_and_networks_are_given_back_as_they_were(small):

@@ -1,6 +1,7 @@
 """What the page carries, without a browser."""
 
 import base64
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -80,3 +81,19 @@ def test_scores_too_large_for_half_precision_stay_numbers():
     (scores,) = data["networks"][0]["attention"]["1.1 BlockAttention"]["scores"]
     scores = np.frombuffer(base64.b64decode(scores), np.float16)
     assert (np.abs(scores) <= 65504).all() and np.abs(scores).max() == 65504
+
+
+def test_a_few_classes_are_listed_and_many_are_not():
+    for number in (20, 21):
+        classes = [str(each) for each in range(number)]
+        model = MaxViT(replace(SMALL, num_classes=number))
+        data = carried(explorer({"a": model}, images(1, 16, 16), ["x"], classes, "CIFAR-20"))
+        assert data["answers"] == f"one of {number} CIFAR-20 classes"
+        assert data["classes"] == (classes if number == 20 else None)
+
+
+def test_scripts_and_style_leave_comments_and_indentation_behind(small):
+    script = small[2].split("<script>")[1].split("</script>")[0]
+    lines = script.splitlines()[1:]
+    assert len(lines) > 100 and all(line == line.strip() and line for line in lines)
+    assert not any(line.startswith("//") for line in lines)

@@ -1,7 +1,20 @@
 """The rule P * G >= H, guessed first and then revealed."""
 
 import pytest
-from browser import alive, choose, in_a_browser
+from browser import alive, choose, color_of, in_a_browser, pixel_of
+
+SIDES = [4, 6, 8, 12, 16, 20, 24, 28, 32]
+RED, GRAY = [204, 0, 0], [204, 204, 204]
+
+
+def set_sliders(page, side, window, grid):
+    dividers = [i for i in range(1, side + 1) if side % i == 0]
+    for name, place in (
+        ("side", SIDES.index(side)),
+        ("window", dividers.index(window)),
+        ("grid", dividers.index(grid)),
+    ):
+        page.locator(f"[data-choice={name}]").fill(str(place))
 
 
 @in_a_browser
@@ -11,12 +24,58 @@ from browser import alive, choose, in_a_browser
 def test_the_rule_is_revealed_when_asked(small, open_page, side, window, grid, reached):
     page = alive(open_page, small[2])
     choose(page, "view", "rule")
-    for name, place in (
-        ("side", [4, 6, 8, 12, 16, 20, 24, 28, 32].index(side)),
-        ("window", [i for i in range(1, side + 1) if side % i == 0].index(window)),
-        ("grid", [i for i in range(1, side + 1) if side % i == 0].index(grid)),
-    ):
-        page.locator(f"[data-choice={name}]").fill(str(place))
+    set_sliders(page, side, window, grid)
     assert "depends" not in page.locator("[data-of=rule]").inner_text()
     page.click("text=I have guessed")
     assert page.locator("[data-of=rule]").inner_text().endswith(f"depends on {reached} of {side}.")
+
+
+@in_a_browser
+def test_tokens_windows_and_cells_are_drawn(small, open_page):
+    page, side, window, grid = alive(open_page, small[2]), 24, 6, 2
+    choose(page, "view", "rule")
+    set_sliders(page, side, window, grid)
+    attended, reached = (page.locator(f"canvas[data-of={of}]") for of in ("attended", "axis"))
+    for axis, every in ((attended, side // grid), (reached, window)):
+        for token in range(1, side):
+            line = pixel_of(axis, token / side, 0.03)
+            assert (line == RED) == (token % every == 0)
+    query = side // 2
+    for revealed in (False, True):
+        for token in range(side):
+            # above the number of a token, within its frame
+            place = (token + 0.5) / side, 0.2
+            marked = revealed and token % (side // grid) == query % (side // grid)
+            assert pixel_of(attended, *place) == (color_of(0.9) if marked else GRAY)
+            near = revealed and token // window in (0, query // window)
+            assert pixel_of(reached, *place) == (color_of(0.9) if near else GRAY)
+        page.click("text=I have guessed")
+
+
+@in_a_browser
+def test_numbers_move_with_the_sliders_and_the_token_with_the_pointer(small, open_page):
+    page = alive(open_page, small[2])
+    choose(page, "view", "rule")
+    rule, side = page.locator("[data-of=rule]"), page.locator("[data-choice=side]")
+    assert rule.inner_text() == "P * G = 4 * 4 = 16, H = 16."
+    page.click("text=I have guessed")
+    side.focus()
+    side.evaluate("slider => (slider.held = true)")
+    page.keyboard.press("ArrowRight")  # to 20, and the guess is open again
+    assert rule.inner_text() == "P * G = 4 * 4 = 16, H = 20."
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")  # to 28
+    assert page.locator("label:has([data-choice=side]) output").inner_text() == "28"
+    assert side.get_attribute("aria-valuetext") == "28"
+    assert page.evaluate("document.activeElement.held")  # the same slider: it can be dragged on
+    page.locator("[data-choice=window]").fill("5")  # of 1, 2, 4, 7, 14, 28
+    assert rule.inner_text() == "P * G = 28 * 4 = 112, H = 28."
+    page.locator("[data-choice=side]").fill("0")  # P and G give way
+    assert rule.inner_text() == "P * G = 4 * 4 = 16, H = 4."
+    set_sliders(page, 24, 6, 2)
+    page.click("text=I have guessed")
+    axis = page.locator("canvas[data-of=attended]")
+    box = axis.bounding_box()
+    page.mouse.move(box["x"] + 3.5 / 24 * box["width"], box["y"] + 20)
+    assert pixel_of(axis, 3.5 / 24, 0.2) == pixel_of(axis, 15.5 / 24, 0.2) == color_of(0.9)
+    assert pixel_of(axis, 12.5 / 24, 0.2) == GRAY

@@ -1,11 +1,14 @@
 """Without a script there is still something to see and to read."""
 
+import base64
 import re
 from dataclasses import replace
+from io import BytesIO
 
 import torch
 from browser import in_a_browser
 from explored import SMALL, images
+from PIL import Image
 
 from minimaxvit import MaxViT, MBConv
 from minimaxvit.datasets.labeled_images import normalize
@@ -62,3 +65,18 @@ def test_where_no_token_of_the_map_asks_an_extra_one_does(odd):
 def test_the_first_two_attentions_of_a_block_are_shown(odd):
     assert "1.1 ReducedAttention" in odd[2].split("<script")[0]
     assert "1.1 BlockAttention" in odd[2].split("<script")[0]
+
+
+def test_the_figure_says_its_scale_and_takes_few_bytes(small):
+    networks, pictures, fragment = small
+    png = base64.b64decode(re.search(r'base64,([^"]+)"', fragment)[1])
+    assert Image.open(BytesIO(png)).mode == "P"  # at most 256 colors
+    maps = attention_maps(networks["one"], pictures[:1])
+    chosen = {name: maps[name] for name in ("1.1 BlockAttention", "1.1 GridAttention")}
+    figure, _ = draw_looks(pictures[0].permute(1, 2, 0).numpy(), chosen)
+    most = max(
+        each.row(query, each.weights())[0].mean(0).max()
+        for each in chosen.values()
+        for query in [(1, 2), (2, 4), (3, 3)]
+    )
+    assert f"white: 0%, black: {most:.0%};" in figure.get_suptitle()

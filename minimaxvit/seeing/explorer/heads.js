@@ -1,0 +1,41 @@
+// Small pictures of heads, each a button with a caption, in the view of attention and in the overview.
+
+function makeHead(layer, head, press) {
+  const [h, w] = layer.size, caption = make("span", {}, head < 0 ? "mean" : `head ${head + 1}`), most = make("span");
+  const canvas = make("canvas", { width: 112, height: Math.round((112 * h) / w), data: { of: "head" } });
+  const name = { choice: `head:${layer.name}:${head}` };
+  const button = make("button", { type: "button", className: "mmv-head", data: name, on: { click: press } }, canvas, caption, most);
+  return { button, canvas, most };
+}
+
+// The heads below a picture; a layer with a single head has nothing more to show.
+function makeHeads(tool, layer) {
+  const { chosen, set } = tool, numbers = layer.heads > 1 ? [-1, ...Array(layer.heads).keys()] : [];
+  const heads = numbers.map((head) => makeHead(layer, head, () => set({ head })));
+  const title = make("p", { className: "mmv-note" });
+  const draw = (seen, range) => {
+    if (!numbers.length) return;
+    title.textContent = `Each head by itself${inWords(range)}, with its largest value; choose one to see it large:`;
+    heads.forEach((head, i) => {
+      drawHead(tool, seen, head, seen.line(numbers[i]), range);
+      head.button.setAttribute("aria-pressed", numbers[i] === chosen.head);
+    });
+  };
+  return { boxes: numbers.length ? [title, make("div", { className: "mmv-heads" }, ...heads.map((head) => head.button))] : [], draw };
+}
+
+// The image, pale outside the group; on each key a square, larger and brighter for more weight.
+function drawHead(tool, { grid, size, place, cells }, { canvas, most }, values, range) {
+  const context = canvas.getContext("2d");
+  drawImage(tool, canvas);
+  fade(canvas, cells.map((cell) => cell.place), grid, 1);
+  cells.forEach((cell, i) => {
+    if (isExtra(cell.place, grid) || !Number.isFinite(values[i])) return;
+    const fraction = within(values[i], range), side = 0.3 + 0.6 * Math.sqrt(fraction), rest = (1 - side) / 2;
+    const [x, y, wide, tall] = patchOf(canvas, cell.place, grid);
+    context.fillStyle = color(tool.data.palette, fraction);
+    context.fillRect(x + wide * rest, y + tall * rest, wide * side, tall * side);
+  });
+  frameToken(canvas, place, size);
+  most.textContent = largest(values).toFixed(3);
+}
