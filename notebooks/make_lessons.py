@@ -2,26 +2,59 @@
 
     python notebooks/make_lessons.py
 
-Does only what is left to do: a run that is finished is not trained again.
+Beside the lessons stand pages that explore the pretrained networks. Does only what is left to do: a
+run that is finished is not trained again.
 """
 
 import subprocess
 import sys
+from pathlib import Path
 
 import render
+from PIL import Image
 
 from minimaxvit.datasets.loading import choose_data
+from minimaxvit.datasets.shapes import SHAPE_CLASSES, draw_shapes
+from minimaxvit.seeing import photograph
 
 STEPS = 400  # two minutes on two cores
+FOLDER = Path("build/explorer")
+FIGURES = ("ring", "star", "heart", "arrow")
+
+
+def run(*arguments):
+    """Run a command of minimaxvit; if it fails, so does this script."""
+    command = [sys.executable, "-m", "minimaxvit", *map(str, arguments)]
+    if code := subprocess.run(command).returncode:
+        sys.exit(code)
+
+
+def write_images():
+    """Write what the networks look at. Returns {network: image files}."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    drawn = {"photograph": photograph()}  # (h, w, c)
+    images, labels = draw_shapes(100, seed=1)  # others than those of the training
+    for name in FIGURES:
+        first = images[labels == SHAPE_CLASSES.index(name)][0]  # (c, h, w)
+        drawn[name] = first.transpose(1, 2, 0)
+    files = {name: FOLDER / f"{name}.png" for name in drawn}
+    for name, pixels in drawn.items():
+        Image.fromarray(pixels).save(files[name])
+    return {
+        "compact": [files["photograph"]],
+        "compact-shapes": [files[name] for name in FIGURES],
+    }
 
 
 def main():
     data = choose_data("any")
-    run = f"build/run-{data}"
-    train = ["train", "--data", data, "--steps", str(STEPS), "--out", run]
-    if code := subprocess.run([sys.executable, "-m", "minimaxvit", *train]).returncode:
-        sys.exit(code)
-    render.main(["--run", run, "--out", "build/lessons"])
+    trained = f"build/run-{data}"
+    run("train", "--data", data, "--steps", STEPS, "--out", trained)
+    pages = []
+    for network, images in write_images().items():
+        pages.append(f"{FOLDER}/explore-{network}.html")
+        run("explore", *images, "--run", network, "--out", pages[-1])
+    render.main(["--run", trained, "--explorer", *pages, "--out", "build/lessons"])
 
 
 if __name__ == "__main__":

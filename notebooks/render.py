@@ -13,16 +13,17 @@ import re
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import jinja2
 import nbformat
 from bs4 import BeautifulSoup
+from formulas import FormulaError, LessonExporter
 from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
-from nbconvert import HTMLExporter
 from nbconvert.filters import strip_ansi
 from pygments.formatters import HtmlFormatter
 from training_page import draw_curve, duration, read_record, readable, record_tables
@@ -35,17 +36,19 @@ PROMISE = (
     "then checks it against the package."
 )
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"]
-CODE = re.compile(r"(`+|~~~+).*?\1", re.DOTALL)
-TEX = re.compile(r"(?<!\\)\$[^$]+(?<!\\)\$|\$\$|\\\\[(\[]|\\begin\{")
 
 
 @dataclass
 class Page:
-    """A page, and what the index and the pages before and after it show of it."""
+    """A page, and what the index and the other pages show of it.
+
+    `sections` are the anchors and the headings of its parts.
+    """
 
     page: str
     title: str
     body: str = ""
+    sections: list = field(default_factory=list)
     question: str = ""
     time: str = ""
     figure: str = ""
@@ -79,11 +82,8 @@ def execute(path):
     return notebook
 
 
-def refuse(name, notebook, soup):
+def refuse(name, soup):
     """Stop at what does not work offline, or for a reader who cannot see the figures."""
-    for number, cell in enumerate(notebook.cells, start=1):
-        if cell.cell_type == "markdown" and TEX.search(CODE.sub("", cell.source)):
-            sys.exit(f"{name}, cell {number}: TeX needs the network: write code or plain text")
     for tag in soup.select("[src], link[href]"):
         cell = len(tag.find_all_previous(class_="cell"))
         if urlsplit(tag.get("src", tag.get("href"))).scheme != "data":
@@ -106,10 +106,26 @@ def mend_links(soup, names):
             link.unwrap()
 
 
+def plain(element):
+    """The text of an element, its formulas as TeX."""
+    element = copy(element)
+    for formula in element.select("math"):
+        formula.replace_with(formula["alttext"])
+    return element.get_text()
+
+
+def sections(soup):
+    """The anchor of each section, and its heading as HTML without links."""
+    for heading in map(copy, soup.select("h2[id]")):
+        for link in heading.select("a"):
+            link.unwrap()
+        yield heading["id"], heading.decode_contents()
+
+
 def question(soup):
     """The first sentence below the title, after a label such as "Question."."""
     paragraph = soup.h1.find_next("p")
-    sentences = re.split(r"(?<=[.?!:])\s+", paragraph.get_text()) if paragraph else []
+    sentences = re.split(r"(?<=[.?!:])\s+", plain(paragraph)) if paragraph else []
     return next((sentence for sentence in sentences if len(sentence.split()) > 2), "")
 
 
@@ -121,8 +137,9 @@ def reading_time(soup):
 
 
 def first_figure(soup):
-    """The figure that stands for the lesson in the index."""
-    return str(soup.find("img") or "")
+    """The figure that stands for the lesson in the index; none that is an answer."""
+    shown = (image for image in soup.select("img") if not image.find_parent("details"))
+    return str(next(shown, ""))
 
 
 def render(path, names):
@@ -130,19 +147,22 @@ def render(path, names):
     started = time.perf_counter()
     notebook = execute(path)
     seconds = time.perf_counter() - started
-    exporter = HTMLExporter(
+    exporter = LessonExporter(
         config=Config(NbConvertBase={"display_data_priority": SHOWN}),
         template_name="template",
         template_file="lesson.html.j2",
         extra_template_basedirs=[str(HERE)],
         embed_images=True,
     )
-    html, _ = exporter.from_notebook_node(notebook, beside(path))
+    try:
+        html, _ = exporter.from_notebook_node(notebook, beside(path))
+    except FormulaError as error:
+        sys.exit(f"{path.name}, {error}")
     soup = BeautifulSoup(html, "html.parser")
     mend_links(soup, names)
-    refuse(path.name, notebook, soup)
-    shown = question(soup), reading_time(soup), first_figure(soup)
-    return Page(path.stem + ".html", soup.h1.get_text(), str(soup), *shown, seconds)
+    refuse(path.name, soup)
+    shown = list(sections(soup)), question(soup), reading_time(soup), first_figure(soup)
+    return Page(path.stem + ".html", plain(soup.h1), str(soup), *shown, seconds)
 
 
 def stylesheet():
@@ -153,19 +173,29 @@ def stylesheet():
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{ours}"
 
 
-def write_pages(folder, lessons, record):
+def explorer(path, folder):
+    """Copy a page of `minimaxvit explore` to the others, with a way back to them."""
+    html = path.read_text(encoding="utf-8")
+    soup = BeautifulSoup(html, "html.parser")
+    back = '<p><a href="index.html">All lessons</a></p>'
+    (folder / path.name).write_text(html.replace("<body>", f"<body>\n{back}", 1), encoding="utf-8")
+    return Page(path.name, soup.h1.get_text(), figure=first_figure(soup))
+
+
+def write_pages(folder, lessons, explorers, record):
     """Write the index, the lessons and the training run, each page with all it needs inside."""
     loader = jinja2.FileSystemLoader(HERE / "template")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
     environment.filters.update(duration=duration, readable=readable)
-    environment.globals.update(css=stylesheet(), generator=GENERATOR)
+    training = Page("training.html", "The training run")
+    course = [*lessons, training]
+    environment.globals.update(css=stylesheet(), generator=GENERATOR, course=course)
 
     def write(name, template, **values):
         html = environment.get_template(template).render(**values)
         (folder / name).write_text(html, encoding="utf-8")
 
-    training = Page("training.html", "The training run")
-    trail = [None, *lessons, training]
+    trail = [None, *course]
     for previous, lesson, following in zip(trail, lessons, trail[2:], strict=False):
         write(lesson.page, "page.html.j2", **vars(lesson), previous=previous, next=following)
     history, source = record["history"], record["data"]["source"]
@@ -173,6 +203,7 @@ def write_pages(folder, lessons, record):
     write(
         training.page,
         "training.html.j2",
+        page=training.page,
         title=training.title,
         previous=lessons[-1],
         tables=record_tables(record),
@@ -185,6 +216,7 @@ def write_pages(folder, lessons, record):
         title="MaxViT, built from scratch",
         promise=PROMISE,
         lessons=lessons,
+        explorers=[explorer(path, folder) for path in explorers],
         machine=machine,
         **run,
     )
@@ -198,6 +230,9 @@ def main(arguments=None):
     """Check the options, run the lessons, and only then replace earlier pages."""
     parser = argparse.ArgumentParser(description="Render the lessons to pages.")
     parser.add_argument("--run", type=home, help="folder of a finished training run")
+    parser.add_argument(
+        "--explorer", type=home, nargs="*", default=[], help="pages of `minimaxvit explore` to add"
+    )
     parser.add_argument("--out", type=home, default=Path("build/lessons"), help="folder to write")
     parser.add_argument("--notebooks", type=home, default=HERE, help="folder of the lessons")
     options = parser.parse_args(arguments)
@@ -209,6 +244,9 @@ def main(arguments=None):
     names = sorted(path.name for path in options.notebooks.glob("*.ipynb"))
     if not names:
         sys.exit(f"there are no lessons in {options.notebooks}")
+    for path in options.explorer:
+        if not path.is_file():
+            sys.exit(f"there is no {path}; make it with: minimaxvit explore IMAGE --out {path}")
 
     half = out.with_name(f".{out.name}-{os.getpid()}")
     work, made = half / "notebooks", half / "made"
@@ -220,7 +258,7 @@ def main(arguments=None):
         for number, name in enumerate(names, start=1):
             lessons.append(render(work / name, names))
             print(f"{number}/{len(names)} {name}: {duration(lessons[-1].seconds)}", flush=True)
-        write_pages(made, lessons, record)
+        write_pages(made, lessons, options.explorer, record)
         if out.exists():
             out.rename(half / "earlier")
         made.rename(out)

@@ -1,4 +1,7 @@
-"""`make lessons` trains on the images that Python finds, whatever the folder is called."""
+"""`make lessons` trains on the images that Python finds, whatever the folder is called.
+
+What it writes is what the workflow publishes.
+"""
 
 import importlib
 import re
@@ -7,6 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
+from PIL import Image
+
+from minimaxvit import pretrained
+from minimaxvit.datasets.image_files import read_image
+from minimaxvit.datasets.labeled_images import normalize
+from minimaxvit.datasets.shapes import SHAPE_CLASSES
+from minimaxvit.weights import bundled
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,10 +48,31 @@ def test_the_images_that_are_there_are_trained_on(name, there, asked, tmp_path, 
         (folder / "cifar-10-batches-bin" / "test_batch.bin").touch()
     monkeypatch.setenv("MINIMAXVIT_DATA", name if name.startswith("~") else str(folder))
     data = "cifar10" if there else "shapes"
-    assert asked() == [
-        ["train", "--data", data, "--steps", "400", "--out", f"build/run-{data}"],
-        ["--run", f"build/run-{data}", "--out", "build/lessons"],
-    ]
+    train, *explored, render = asked()
+    assert train == ["train", "--data", data, "--steps", "400", "--out", f"build/run-{data}"]
+    assert {command[0] for command in explored} == {"explore"}
+    pages = [command[-1] for command in explored]
+    ours = ["--run", f"build/run-{data}", "--explorer", *pages, "--out", "build/lessons"]
+    assert render == ours
+
+
+def test_every_bundled_network_is_explored_on_images_that_are_there(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    explored = asked()[1:-1]
+    assert sorted(command[-3] for command in explored) == bundled()
+    for _, *images, run, network, out, page in explored:
+        assert (run, out) == ("--run", "--out") and network in page
+        for name in images:
+            assert Image.open(name).mode == "RGB"
+
+
+def test_the_shapes_are_what_their_names_say(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked()
+    model = pretrained("compact-shapes")
+    for name in ("ring", "star", "heart", "arrow"):
+        image, _ = read_image(f"build/explorer/{name}.png", 32, 32)
+        assert SHAPE_CLASSES[model(normalize(image)).argmax()] == name
 
 
 def test_a_training_that_fails_stops_it(asked, monkeypatch):
@@ -54,3 +86,27 @@ def test_make_leaves_the_choice_to_python():
     recipes = re.findall(r"^\t.*", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert any("notebooks/make_lessons.py" in line for line in recipes)
     assert not [line for line in recipes if "--data" in line]
+
+
+def test_the_workflow_publishes_what_make_lessons_writes(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]
+    steps, publish = jobs["test"]["steps"], jobs["publish"]
+    (upload,) = [step for step in steps if "upload-pages-artifact" in step.get("uses", "")]
+    assert upload["with"]["path"] == asked()[-1][-1]
+    made = [step for step in steps[: steps.index(upload)] if step.get("run") == "make lessons"]
+    assert len(made) == 1
+    (version,) = re.findall(r"matrix.python == '(.*?)'", upload["if"])
+    assert version in jobs["test"]["strategy"]["matrix"]["python"], "nothing would be uploaded"
+    for condition in (upload["if"], publish["if"]):
+        assert "github.ref == 'refs/heads/main'" in condition
+    assert publish["needs"] == "test"
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+    assert publish["concurrency"] == {"group": "pages", "cancel-in-progress": False}
+    used = [step["uses"].split("@")[0] for step in publish["steps"]]
+    assert used == ["actions/configure-pages", "actions/deploy-pages"]
+
+
+def test_the_readme_says_how_to_switch_pages_on():
+    told = " ".join((ROOT / "README.md").read_text().split())
+    assert 'under "Pages", choose "GitHub Actions" as the source' in told

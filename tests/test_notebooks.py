@@ -54,6 +54,13 @@ def test_it_is_short(path):
 
 
 @every_notebook
+def test_its_code_fits_a_page(path):
+    """The rendered pages have room for 84 columns."""
+    lines = [line for cell in read(path, "code") for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > 84] == []
+
+
+@every_notebook
 def test_nbval_compares_nine_cells_in_ten(path):
     cells = read(path, "code")
     ignored = [
@@ -109,6 +116,37 @@ def test_a_solution_is_folded_and_was_executed(path):
         if "solution" in cell.metadata.get("tags", []):
             assert cell.metadata.jupyter.source_hidden
             assert "Right" in "".join(output.get("text", "") for output in cell.outputs)
+
+
+def hidden(cell, part):
+    return cell.metadata.get("jupyter", {}).get(part, False)
+
+
+@every_lesson
+def test_a_guess_hides_its_answer(path):
+    """Some output between a guess and the next heading has to be opened."""
+    cells = nbformat.read(path, as_version=4).cells
+    for number, cell in enumerate(cells):
+        if cell.cell_type != "markdown" or "Guess" not in cell.source:
+            continue
+        following = cells[number + 1 :]
+        heads = [n for n, each in enumerate(following) if is_section(each)]
+        answers = following[: heads[0]] if heads else following
+        assert any(
+            each.cell_type == "code" and each.outputs and hidden(each, "outputs_hidden")
+            for each in answers
+        ), cell.source
+
+
+def is_section(cell):
+    return cell.cell_type == "markdown" and re.search(r"^#+ ", cell.source, re.MULTILINE)
+
+
+@every_notebook
+def test_a_solution_hides_what_it_prints(path):
+    for cell in read(path, "code"):
+        if "solution" in cell.metadata.get("tags", []):
+            assert hidden(cell, "source_hidden") and hidden(cell, "outputs_hidden"), cell.source
 
 
 def run_again(number, folder, **environment):

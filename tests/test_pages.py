@@ -39,15 +39,12 @@ def written(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def opened(written, chromium):
-    """Open a page by its name, on a screen of 400 px; no request may leave it."""
+    """Open a page by its name, on a narrow screen; no request may leave it."""
     contexts = []
 
-    def open_it(name, scheme="light"):
-        contexts.append(
-            chromium.new_context(
-                viewport={"width": 400, "height": 800}, color_scheme=scheme, offline=True
-            )
-        )
+    def open_it(name, scheme="light", width=400):
+        viewport = {"width": width, "height": 800}
+        contexts.append(chromium.new_context(viewport=viewport, color_scheme=scheme, offline=True))
         page, wrong = contexts[-1].new_page(), []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
@@ -58,6 +55,38 @@ def opened(written, chromium):
     yield open_it
     for context in contexts:
         context.close()
+
+
+def unfold(page):
+    """Open what is folded, and wait until the page has heard of it."""
+    page.evaluate(
+        """async () => {
+            for (const fold of document.querySelectorAll("main details")) fold.open = true;
+            await new Promise(done => setTimeout(done, 50));
+        }"""
+    )
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_section_has_an_anchor_of_its_own(name, opened):
+    page = opened(name)
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
+    assert len(set(ids)) == len(ids)
+    links = page.evaluate("[...document.querySelectorAll('.side ol ol a')].map(link => link.hash)")
+    headings = page.locator("main h2").all_inner_texts()
+    assert len(links) == (len(headings) if name in NAMES else 0)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_code_of_a_lesson_is_not_cut(name, opened):
+    page = opened(name, width=1000)
+    unfold(page)
+    cut = page.evaluate(
+        """[...document.querySelectorAll(".code_cell .highlight pre")]
+        .filter(box => box.scrollWidth > box.clientWidth).map(box => box.innerText)"""
+    )
+    assert cut == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 1000
 
 
 COLORS = "element => [getComputedStyle(element).color, getComputedStyle(element).backgroundColor]"
@@ -83,14 +112,15 @@ def test_a_page_fits_a_phone_in_both_schemes(name, opened):
 @pytest.mark.parametrize("name", PAGES)
 def test_what_scrolls_is_reached_by_the_keyboard(name, opened):
     page = opened(name)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    unfold(page)
     boxes = page.evaluate(
-        """[...document.querySelectorAll("pre, .output_html, .scroll")]
+        """[...document.querySelectorAll("pre, .output_html, .scroll, .formula, math, table")]
         .filter(box => box.scrollWidth > box.clientWidth).map(box => box.tabIndex)"""
     )
     assert set(boxes) <= {0}
     assert boxes or name in ("index", "training", "glossary")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
 
 
 def test_code_has_colors_of_its_own_in_the_dark(opened):

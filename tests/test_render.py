@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import importlib
+import io
 import json
 import re
 import struct
@@ -14,16 +15,22 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from browser import CHROMIUM
+from PIL import Image
 
 from minimaxvit.seeing.draw.history import describe_history
 
 nbformat = pytest.importorskip("nbformat", reason="the lessons extra is not installed")
 pytest.importorskip("nbconvert", reason="the lessons extra is not installed")
+pytest.importorskip("latex2mathml", reason="the lessons extra is not installed")
 BeautifulSoup = pytest.importorskip("bs4").BeautifulSoup
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 ALT = 'Block 3 holds "12" pixels & no more'
+ANSWER_ALT = "The answer is 7"
+WIDTH = 84  # columns of code that a lesson may have
+TEX = r"\frac{QK^\top}{\sqrt{d}} < 1"
+LONG = " + ".join(f"x_{{{index}}}" for index in range(40))
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +59,30 @@ def show(mime, data, metadata):
 
 
 def write_lesson(path, *cells):
-    """Save cells as a lesson: text for Markdown, (code, tag) or (code,) for code."""
+    """Save cells as a lesson: text for Markdown, (code, tags and what is hidden) for code."""
     made = []
     for cell in cells:
         if isinstance(cell, str):
             made.append(nbformat.v4.new_markdown_cell(cell))
         else:
-            made.append(nbformat.v4.new_code_cell(cell[0]))
-            made[-1].metadata["tags"] = list(cell[1:])
+            code, *said = cell
+            made.append(nbformat.v4.new_code_cell(code))
+            made[-1].metadata["tags"] = [each for each in said if "_hidden" not in each]
+            made[-1].metadata["jupyter"] = {each: True for each in said if "_hidden" in each}
     nbformat.write(nbformat.v4.new_notebook(cells=made), path)
 
 
+def of_width(columns):
+    """A line of code with this many columns."""
+    return f"x = {'7' * (columns - 4)}"
+
+
+def png(alt):
+    return show("image/png", base64.b64encode(tiny_png()).decode(), {"alt": alt})
+
+
 def write_course(folder):
+    """Two lessons: pictures come after an answer, so that the first one is not the lesson's."""
     folder.mkdir()
     write_lesson(
         folder / "01-first.ipynb",
@@ -72,16 +91,31 @@ def write_course(folder):
         "Read [the next](02-second.ipynb#more), [the code](../minimaxvit/block.py) and "
         "[the paper](https://arxiv.org/abs/2204.01697); it costs `$1 and $2`.",
         "| " + "wide | " * 40 + "\n|" + "---|" * 40,
-        (show("image/png", base64.b64encode(tiny_png()).decode(), {"alt": ALT}),),
+        f"## Formulas and `code`\n\nIn the line ${TEX}$, by itself $$e^{{x}}$$ and long $${LONG}$$"
+        f"\n\nand long in the line ${LONG}$.\n\n```\n$$no$$\n\n$no$\n```",
+        (f"# a guess\n{of_width(WIDTH)}\n{png(ANSWER_ALT)}", "outputs_hidden"),
+        (png(ALT),),
         (show("image/svg+xml", '<svg xmlns="http://www.w3.org/2000/svg"/>', {"alt": "An svg"}),),
         ("print('a long line ' * 40)  # " + "and a long comment " * 10,),
-        ("print('the answer')", "solution"),
+        (
+            f"# solved\n{of_width(WIDTH)}\nprint('the answer')",
+            *("solution", "source_hidden", "outputs_hidden"),
+        ),
         ("print('short ' * 9)",),
     )
-    write_lesson(folder / "02-second.ipynb", "# Second\n\nNo question.\n\n## more", ("1 + 1",))
-    hidden = nbformat.read(folder / "02-second.ipynb", as_version=4)
-    hidden.cells[1].metadata["jupyter"] = {"source_hidden": True}
-    nbformat.write(hidden, folder / "02-second.ipynb")
+    write_lesson(
+        folder / "02-second.ipynb",
+        "# Second $x^2$\n\nWhat is $x^2$ for?\n\n## more",
+        ("print(1 + 1)", "source_hidden"),
+    )
+
+
+EXPLORER = f"""<!DOCTYPE html>
+<html lang="en"><head><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:">
+<title>Look</title><style>:focus-visible {{ color: red }}</style></head>
+<body>
+<h1>Where it looks</h1><main><img src="data:," alt="{ANSWER_ALT}"></main></body></html>"""
 
 
 RECORD = {
@@ -131,8 +165,9 @@ def built(render, tmp_path_factory):
     root = tmp_path_factory.mktemp("render")
     write_course(root / "course")
     write_run(root / "run")
+    (root / "run" / "explore.html").write_text(EXPLORER)
     before = hashes(root / "course"), hashes(NOTEBOOKS)
-    render.main(arguments(root))
+    render.main(arguments(root, explorer=root / "run" / "explore.html"))
     assert (hashes(root / "course"), hashes(NOTEBOOKS)) == before
     return root
 
@@ -146,7 +181,8 @@ def pages(built):
 
 
 def test_pages_are_there_and_nothing_else_is_left(built, pages):
-    assert set(pages) == {"index.html", "01-first.html", "02-second.html", "training.html"}
+    lessons = {"01-first.html", "02-second.html"}
+    assert set(pages) == {"index.html", "training.html", "explore.html", *lessons}
     assert {path.name for path in built.iterdir()} == {"course", "run", "out"}
 
 
@@ -164,17 +200,53 @@ def test_lessons_are_chained_and_the_index_describes_each(pages):
     assert first.find("a", rel="next")["href"] == "02-second.html"
     assert second.find("a", rel="prev")["href"] == "01-first.html"
     assert second.find("a", rel="next")["href"] == "training.html"
-    assert [item.a.get_text() for item in index.select(".lessons li")] == [
-        "What is a block?",
-        "Second",
-    ]
-    shown = index.select_one(".lessons li").get_text()
-    assert "Which pixels meet?" in shown
-    assert re.search(r"20 minutes to read; the code ran in \d+(\.\d)? (s|min)", shown)
-    assert "Ran in" in index.select(".lessons li")[1].get_text()
-    assert [len(item.select("img")) for item in index.select(".lessons li")] == [1, 0]
-    assert index.select_one(".lessons img")["alt"] == ALT
+    listed = index.select("ol.lessons li")
+    assert [item.a.get_text() for item in listed] == ["What is a block?", "Second x^2"]
+    shown = [item.get_text() for item in listed]
+    assert "Which pixels meet?" in shown[0] and "What is x^2 for?" in shown[1]
+    assert re.search(r"20 minutes to read; the code ran in \d+(\.\d)? (s|min)", shown[0])
+    assert "Ran in" in shown[1]
+    assert [len(item.select("img")) for item in listed] == [1, 0]
+    assert listed[0].img["alt"] == ALT, "an answer stands for the lesson"
     assert index.find("a", href="training.html")
+
+
+def test_every_page_lists_the_course_and_its_own_sections(pages):
+    titles = ["All lessons", "What is a block?", "Second x^2", "The training run"]
+    for number, name in enumerate(("01-first.html", "02-second.html", "training.html"), start=1):
+        (side,) = pages[name].select("nav[aria-label=Contents]")
+        assert [item.a.get_text() for item in side.select("details > ol > li")] == titles
+        (current,) = side.select("[aria-current=page]")
+        assert current.get_text() == titles[number]
+    first = pages["01-first.html"].select_one("nav [aria-current] ~ ol")
+    assert [link["href"] for link in first.select("a")] == ["#Formulas-and-code"]
+    assert first.a.code and first.a.get_text() == "Formulas and code"
+    assert (
+        pages["02-second.html"].select_one("nav [aria-current] ~ ol").get_text().strip() == "more"
+    )
+
+
+def test_the_next_lesson_stands_at_the_top_and_at_the_foot(pages):
+    page = pages["01-first.html"]
+    after = [bool(link.find_previous("main")) for link in page.select("[rel=next]")]
+    assert after == [False, True]
+
+
+def test_explorers_come_first_and_lead_back(pages):
+    index = pages["index.html"]
+    assert index.select_one("main a")["href"] == "explore.html"
+    assert index.select_one("main li").get_text().strip() == "Where it looks"
+    assert index.select_one("main img")["alt"] == ANSWER_ALT
+    assert pages["explore.html"].body.a["href"] == "index.html"
+
+
+def test_an_explorer_that_is_missing_stops_before_a_lesson_runs(render, tmp_path):
+    write_run(tmp_path / "run")
+    with pytest.raises(
+        SystemExit, match="there is no .*none.html; make it with: minimaxvit explore"
+    ):
+        render.main(arguments(tmp_path, notebooks=NOTEBOOKS, explorer=tmp_path / "none.html"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_links_out_of_the_course_become_text_or_stay(pages):
@@ -195,10 +267,10 @@ def test_pages_fetch_nothing(pages):
 
 
 def test_pages_suit_keyboard_and_screen_reader(pages):
-    for page in pages.values():
+    for name, page in pages.items():
         assert page.html["lang"] == "en"
         assert len(page.select("h1")) == len(page.select("main")) == 1
-        assert page.body.find("a")["href"] == "#main"
+        assert page.body.find("a")["href"] == "#main" or name == "explore.html"
         assert page.find("meta", attrs={"name": "viewport"})
         assert all(image["alt"] for image in page.select("img"))
     assert ":focus-visible" in pages["index.html"].style.text
@@ -206,14 +278,41 @@ def test_pages_suit_keyboard_and_screen_reader(pages):
 
 
 def test_alt_text_comes_from_the_output(pages):
-    assert [image["alt"] for image in pages["01-first.html"].select("img")] == [ALT, "An svg"]
+    shown = [image["alt"] for image in pages["01-first.html"].select("img")]
+    assert shown == [ANSWER_ALT, ALT, "An svg"]
 
 
-def test_solutions_are_folded(pages):
-    solution = pages["01-first.html"].find(string=re.compile("the answer"), class_=None)
-    assert solution.find_parent("details").summary.text == "Solution"
-    assert "open" not in solution.find_parent("details").attrs
-    assert "1" in pages["02-second.html"].select_one("details .highlight").text
+def folds(page):
+    """What each fold of a page says, and whether it holds code and output."""
+    for fold in page.select("main details"):
+        assert "open" not in fold.attrs
+        yield fold.summary.text, bool(fold.select(".input")), bool(fold.select(".output"))
+
+
+def test_answers_and_solutions_are_folded(pages):
+    first = pages["01-first.html"]
+    assert list(folds(first)) == [
+        ("Show the answer", False, True),
+        ("Show a solution", True, True),
+    ]
+    answer, solution = first.select("main details")
+    assert answer.img["alt"] == ANSWER_ALT
+    assert "# a guess" in answer.find_parent(class_="code_cell").select_one(".input").text
+    assert "# solved" in solution.text and "the answer" in solution.select_one(".output").text
+    assert list(folds(pages["02-second.html"])) == [("Show the code", True, False)]
+    assert "2" in pages["02-second.html"].select_one(".output").text
+
+
+def test_formulas_are_drawn_by_the_browser_itself(pages):
+    main = pages["01-first.html"].main
+    tex = [formula["alttext"] for formula in main.select("math")]
+    assert tex == [TEX, "e^{x}", LONG, LONG]
+    assert [formula["display"] for formula in main.select("math")][:2] == ["inline", "block"]
+    assert [formula.math["alttext"] for formula in main.select(".formula")] == ["e^{x}", LONG]
+    assert main.select_one("math mfrac msqrt").text == "d"
+    assert main.select_one("math mfrac msup").text == "K⊤"
+    code = main.select_one(".text_cell pre").text
+    assert code == "$$no$$\n\n$no$\n" and "costs $1 and $2" in main.get_text()
 
 
 def test_long_printed_lines_wrap_and_short_ones_stay(pages):
@@ -303,31 +402,29 @@ def test_a_folder_that_it_did_not_make_is_left_alone(render, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "source, html, said",
+    "html, said",
     [
-        ("# One\n\nthen $x^2$", "", "cell 1: TeX"),
-        ("# One\n\nthen `$x$` and \\$5", "", None),
-        (
-            "# One",
-            '<img alt="a" src="https://example.org/a.png">',
-            "cell 1: .*not part of the page",
-        ),
-        (
-            "# One",
-            '<img alt="No description has been provided for this image" src="data:,">',
-            "alt",
-        ),
-        ("# One", "<h1>Two</h1>", "one first-level heading, not 2"),
+        ("", None),
+        ('<img alt="a" src="https://example.org/a.png">', "cell 1: .*not part of the page"),
+        ('<img alt="No description has been provided for this image" src="data:,">', "alt"),
+        ("<h1>Two</h1>", "one first-level heading, not 2"),
     ],
 )
-def test_lessons_that_would_not_work_offline_are_refused(render, source, html, said):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(source)])
-    page = f'<div class="cell"><h1>One</h1>{html}</div>'
-    soup = BeautifulSoup(page, "html.parser")
+def test_lessons_that_would_not_work_offline_are_refused(render, html, said):
+    soup = BeautifulSoup(f'<div class="cell"><h1>One</h1>{html}</div>', "html.parser")
     if said is None:
-        return render.refuse("a.ipynb", notebook, soup)
+        return render.refuse("a.ipynb", soup)
     with pytest.raises(SystemExit, match=said):
-        render.refuse("a.ipynb", notebook, soup)
+        render.refuse("a.ipynb", soup)
+
+
+def test_a_formula_that_cannot_be_drawn_is_named(render, tmp_path, monkeypatch):
+    write_lesson(tmp_path / "01-a.ipynb", "# One", ("1",), "then $x^2$ and $\\unheard{x}$")
+    monkeypatch.setattr(render, "execute", lambda path: nbformat.read(path, as_version=4))
+    with pytest.raises(SystemExit) as stopped:
+        render.render(tmp_path / "01-a.ipynb", [])
+    (said,) = str(stopped.value).splitlines()
+    assert said.startswith(r"01-a.ipynb, cell 3: the TeX $\unheard{x}$ cannot be shown")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs a `chromium` on PATH to lay the pages out")
@@ -335,7 +432,8 @@ def test_text_fits_a_phone(pages, built, tmp_path):
     """Frames of 400 px, for a window of Chromium's cannot be that narrow."""
     report = "<script>onload = () => parent.postMessage(document.documentElement.scrollWidth, '*')"
     frames = ""
-    for name in sorted(pages):
+    ours = sorted(set(pages) - {"explore.html"})
+    for name in ours:
         html = (built / "out" / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(html + report + "</script>", encoding="utf-8")
         frames += f'<iframe src="{name}" style="width:400px; height:800px; border:0"></iframe>'
@@ -350,5 +448,131 @@ def test_text_fits_a_phone(pages, built, tmp_path):
         [*command, (tmp_path / "phone.html").as_uri()], capture_output=True, text=True, timeout=60
     )
     dims = [int(width) for width in re.findall(r"width=(\d+) ", dumped.stdout)]
-    assert len(dims) == len(pages), dumped.stderr
+    assert len(dims) == len(ours), dumped.stderr
     assert max(dims) <= 400
+
+
+in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs a `chromium` on PATH to look")
+
+
+@pytest.fixture
+def opened(built, chromium):
+    """Open a page of the course in a window of some width."""
+    contexts = []
+
+    def open_it(name, width, **options):
+        viewport = {"width": width, "height": 800}
+        contexts.append(chromium.new_context(viewport=viewport, offline=True, **options))
+        page = contexts[-1].new_page()
+        page.goto((built / "out" / name).as_uri())
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+
+
+SCROLLED = """selector => [...document.querySelectorAll(selector)]
+    .map(box => [box.scrollWidth - box.clientWidth, box.tabIndex])"""
+WIDEST = "() => document.documentElement.scrollWidth"
+
+
+def open_folds(page):
+    for fold in page.locator("main details").all():
+        fold.locator("summary").click()
+
+
+@in_chromium
+@pytest.mark.parametrize("width", [1000, 1200, 1400])
+def test_code_of_84_columns_has_room(width, opened):
+    page = opened("01-first.html", width)
+    open_folds(page)
+    right = "element => element.getBoundingClientRect().right"
+    lines = page.locator(".highlight .mi", has_text=re.compile(f"^7{{{WIDTH - 4}}}$")).all()
+    assert len(lines) == 2  # the second is inside a fold
+    for line in lines:
+        box = line.locator("xpath=ancestor::pre")
+        assert line.evaluate(right) <= box.evaluate(right) - 8
+    assert page.evaluate(WIDEST) == width
+
+
+@in_chromium
+def test_on_a_phone_code_and_formulas_scroll_by_themselves(opened):
+    page = opened("01-first.html", 400)
+    open_folds(page)
+    page.locator("details pre[tabindex='0']").first.wait_for()
+    for selector in (".code_cell:has(details) pre", ".formula:last-of-type", "p > math"):
+        boxes = [box for box in page.evaluate(SCROLLED, selector) if box[0] > 0]
+        assert boxes and {focus for _, focus in boxes} == {0}, selector
+    assert page.evaluate(WIDEST) == 400
+
+
+@in_chromium
+def test_formulas_are_laid_out(opened):
+    page = opened("01-first.html", 1000)
+    height = "element => element.getBoundingClientRect().height"
+    tall = page.locator("math mfrac").first.evaluate(height)
+    assert tall > 1.5 * page.locator("math mfrac mi").first.evaluate(height)
+    low, high = (
+        page.locator(selector).first.evaluate("element => element.getBoundingClientRect().bottom")
+        for selector in ("math msup > :first-child", "math msup > :last-child")
+    )
+    assert high < low
+
+
+@in_chromium
+def test_the_list_of_lessons_is_beside_the_text_where_there_is_room(opened):
+    where = (
+        "element => { const box = element.getBoundingClientRect(); return [box.left, box.right]; }"
+    )
+    page = opened("02-second.html", 1400)
+    side, text = page.locator("nav.side"), page.locator("main")
+    assert side.evaluate(where)[1] <= text.evaluate(where)[0]
+    assert side.locator("[aria-current]").is_visible()
+    page.evaluate("document.body.style.height = '5000px'; scrollTo(0, 2000)")
+    assert side.locator("[aria-current]").evaluate("link => link.getBoundingClientRect().top") > 0
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.locator(".side details:not([open])").wait_for()
+    assert not side.locator("[aria-current]").is_visible()
+    side.locator("summary").click()
+    side.get_by_role("link", name="more").click()
+    assert page.url.endswith("#more")
+
+
+@in_chromium
+@pytest.mark.parametrize("width", [400, 1400])
+def test_folds_need_no_script(width, opened):
+    page = opened("01-first.html", width, java_script_enabled=False)
+    answer = page.get_by_alt_text(ANSWER_ALT)
+    assert not answer.is_visible()
+    page.get_by_text("Show the answer").click()
+    assert answer.is_visible()
+    page.get_by_text("Contents").click()
+    assert page.get_by_role("link", name="The training run").first.is_visible()
+
+
+@in_chromium
+def test_in_the_dark_white_paper_is_dimmed_and_its_colors_stay_in_order(opened):
+    """A gray ramp stays a ramp, and its white is gray."""
+    ramp = """<img id="ramp" style="width: 300px; height: 20px" alt="" src="data:image/svg+xml,<svg
+        xmlns='http://www.w3.org/2000/svg' viewBox='0 0 3 1' preserveAspectRatio='none'
+        ><path d='M0 0h1v1H0z'/><path fill='%23808080' d='M1 0h1v1H1z'/></svg>">"""
+    seen = {}
+    for scheme in ("light", "dark"):
+        page = opened("01-first.html", 1000, color_scheme=scheme)
+        page.locator("main").evaluate("(main, html) => main.innerHTML = html", ramp)
+        box = page.locator("#ramp").bounding_box()
+        shot = page.screenshot(clip=box)
+        seen[scheme] = gray_levels(shot)
+    assert seen["light"] == [0, 128, 255]
+    black, middle, white = seen["dark"]
+    assert black == 0 and 90 < middle < 120 and 190 < white < 230
+    assert abs(middle / white - 128 / 255) < 0.01
+
+
+def gray_levels(shot):
+    """The gray in the middle of each third of a picture."""
+    image = Image.open(io.BytesIO(shot)).convert("RGB")
+    levels = [image.getpixel((image.width * part // 6, image.height // 2)) for part in (1, 3, 5)]
+    assert all(len(set(level)) == 1 for level in levels), levels
+    return [level[0] for level in levels]
