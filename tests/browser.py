@@ -56,7 +56,19 @@ def alive(open_page, fragment, **options):
 
 
 def choose(page, what, value):
-    page.select_option(f"[data-choice='{what}']", str(value))
+    """Choose a word of a list, or press the button of that choice."""
+    button = page.locator(f"[data-choice='{what}:{value}']")
+    if button.count():
+        button.first.click()
+    else:
+        page.select_option(f"[data-choice='{what}']", str(value))
+
+
+def one_layer(page, layer):
+    """Show a layer by itself in the view of attention."""
+    page.click(f"button:has-text('{layer}')")
+    if page.locator("[data-choice=layers]").count():
+        choose(page, "layers", "false")
 
 
 def hover(page, layer, query, size):
@@ -80,7 +92,15 @@ def text_of(page, layer, of):
 
 def pixel(page, layer, of, x, y):
     """The color of a canvas at a fraction of its width and height."""
-    canvas = page.locator(f"[data-layer='{layer}'] canvas[data-of={of}]").first
+    return pixel_of(page.locator(f"[data-layer='{layer}'] canvas[data-of={of}]").first, x, y)
+
+
+def head_pixel(page, layer, head, x, y):
+    """The same of the small picture of a head."""
+    return pixel_of(page.locator(f"[data-choice='head:{layer}:{head}'] canvas"), x, y)
+
+
+def pixel_of(canvas, x, y):
     read = """(canvas, [x, y]) => [...canvas.getContext("2d").getImageData(
         Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1).data].slice(0, 3)"""
     return canvas.evaluate(read, [x, y])
@@ -91,3 +111,9 @@ def color_of(fraction):
     from matplotlib import colormaps
 
     return [round(255 * part) for part in colormaps["cividis"](round(255 * fraction))[:3]]
+
+
+def colors_near(fraction):
+    """Those of the palette that it may have: its own, and one on either side for rounding."""
+    step = round(255 * float(fraction))
+    return [color_of(each / 255) for each in (step - 1, step, step + 1) if 0 <= each <= 255]

@@ -293,7 +293,8 @@ def test_it_opens_in_the_explorer(model, open_page):
     for layer, attention in maps.items():
         page.click(f"button:has-text('{layer}')")
         has_table = "BlockAttention" in layer or "GridAttention" in layer
-        assert page.locator("canvas[data-of=table]").count() == has_table
+        table = page.locator(f"[data-layer='{layer}'] canvas[data-of=table]")
+        assert table.count() == has_table
         hover(page, layer, (1, 3), attention.size)
         assert text_of(page, layer, "query").startswith("row 1, column 3;")
         compare_strongest(page, layer, attention, (1, 3))

@@ -5,16 +5,22 @@ from .draw.attended import draw_attended
 from .draw.comparison import draw_comparison
 from .draw.confusion import draw_confusion, draw_predictions
 from .draw.costs import draw_costs
+from .draw.field_sizes import draw_field_sizes
 from .draw.fields import draw_fields
 from .draw.footprints import draw_footprints
 from .draw.growth import draw_growth
 from .draw.heads import draw_heads
 from .draw.history import draw_history
+from .draw.index import draw_index
 from .draw.maps import draw_maps
+from .draw.mbconv import draw_mbconv
 from .draw.offsets import draw_offsets
+from .draw.overlay import draw_overlay
 from .draw.partitions import draw_partitions
 from .draw.paths import draw_reach
 from .draw.photograph import photograph
+from .draw.qkv import draw_qkv
+from .draw.rumour import draw_rumour
 from .draw.scales import draw_scales
 from .draw.show import show
 from .draw.shuffled import draw_shuffled, shuffle_patches
@@ -29,3 +35,4 @@ from .measure.paths import count_paths
 from .measure.receptive_field import trace
 from .measure.recording import record_attention
 from .measure.rollout import rollout
+from .measure.shapes import mbconv_shapes

@@ -50,8 +50,8 @@ def draw_predictions(images, labels, predictions, classes, title):
     alt text.
     """
     rows = ceil(len(images) / COLUMNS)
-    figure = Figure(figsize=(1.6 * COLUMNS, 0.5 + 2.1 * rows), dpi=DPI, layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    figure = Figure(figsize=(1.35 * COLUMNS, 0.5 + 1.9 * rows), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=12)
     captions = [
         f"{classes[label]}, not {classes[predicted]}" if label != predicted else classes[label]
         for label, predicted in zip(labels, predictions, strict=True)
@@ -59,6 +59,6 @@ def draw_predictions(images, labels, predictions, classes, title):
     for place, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
         axes = figure.add_subplot(rows, COLUMNS, place)
         axes.imshow(np.asarray(image).transpose(1, 2, 0))
-        axes.set_title(caption.replace(", ", ",\n"), fontsize=9)
+        axes.set_title(caption.replace(", ", ",\n"), fontsize=11.5)
         axes.axis("off")
     return figure, f"{title}: {'; '.join(captions)}."

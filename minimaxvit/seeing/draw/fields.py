@@ -1,41 +1,46 @@
 """Fields of influence on the pixels, with the squares that hold a half and nearly all of each."""
 
 from math import ceil
+from textwrap import fill
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MultipleLocator
 
 from ..measure.extent import extent
 from .style import DPI
 
+FONT = 12  # large enough for a page of 400 pixels
+LINE = 66  # characters of a title that fit into one line
+COLUMNS = 2
+CAPTION = "(one scale; +: the token; solid: square with 50%; dashed: 99%, if inside the image)"
 DRAWN = (0.5, 0.99)  # fractions whose square is drawn
 WHITE_EDGE = withStroke(linewidth=3, foreground="white")
 
 
-def draw_fields(panels, title, columns=3):
+def draw_fields(panels, title):
     """Draw fields, one per panel, from white for 0 to black for the largest value of all.
 
     A panel is (label, field, center), the field (h, w) and its center as for `extent`. The squares
     that hold 50% and 99% are framed. Returns the figure and its alt text.
     """
-    rows = ceil(len(panels) / columns)
-    figure = Figure(figsize=(3.3 * columns, 0.6 + 3.7 * rows), dpi=DPI, layout="constrained")
-    caption = "one scale; +: the token; solid: square with 50%; dashed: 99%, if inside the image"
-    figure.suptitle(f"{title}\n({caption})", fontsize=11)
+    rows = ceil(len(panels) / COLUMNS)
+    figure = Figure(figsize=(7, 1 + 3.9 * rows), dpi=DPI, layout="constrained")
+    figure.suptitle(f"{fill(title, LINE)}\n{fill(CAPTION, LINE)}", fontsize=FONT)
     darkest, described = max(np.asarray(field).max() for _, field, _ in panels), []
     for place, (label, field, center) in enumerate(panels, start=1):
         found = extent(torch.as_tensor(field), center, DRAWN)
-        axes = figure.add_subplot(rows, columns, place)
+        axes = figure.add_subplot(rows, COLUMNS, place)
         axes.imshow(np.asarray(field), cmap="Greys", vmin=0, vmax=darkest)
         axes.plot(*center[::-1], "k+", path_effects=[WHITE_EDGE])
         for side, dashes in zip(found.sides, ("-", "--"), strict=True):
             _frame_square(axes, center, side, dashes)
         half, most = found.sides
-        axes.set_title(f"{label}\n50% within {half} x {half} pixels", fontsize=10)
-        axes.set(xticks=[], yticks=[])
+        axes.set_title(f"{label}\n50% within {half} x {half} pixels", fontsize=FONT)
+        _number_pixels(axes)
         described.append(
             f"{label}: half of it within {half} x {half} pixels, 99% within {most} x {most}; the "
             f"smallest set with half of it has {found.pixels[0]} pixels; it is worth "
@@ -50,3 +55,11 @@ def _frame_square(axes, center, side, dashes):
     axes.add_patch(square)
     h, w = axes.images[0].get_array().shape
     axes.set(xlim=(-0.5, w - 0.5), ylim=(h - 0.5, -0.5))
+
+
+def _number_pixels(axes):
+    side = max(axes.images[0].get_array().shape)
+    for axis, name in ((axes.xaxis, "column"), (axes.yaxis, "row")):
+        axis.set_major_locator(MultipleLocator(max(1, side // 4)))
+        axis.set_label_text(f"{name} (pixels)", fontsize=FONT)
+    axes.tick_params(labelsize=FONT)

@@ -1,49 +1,69 @@
 """How widely and how far each head looks, relative to a head with uniform attention weights."""
 
-from collections import defaultdict
-from itertools import cycle
+from textwrap import fill
 
 from matplotlib.figure import Figure
 
 from .style import DPI
 
-MARKS = "so^Dv"
+FONT = 12  # large enough for a page of 400 pixels
+LINE = 66  # characters of a title that fit into one line
+MARKS = "os^D"  # one for each network
 
 
 def draw_heads(layers, title):
-    """Draw one numbered dot per head: how many keys it attends to, and how far away they are.
+    """Draw one line per head: how many keys it attends to, and how far away they are.
 
-    Both are relative to uniform weights. `layers` is {label: (Heads, s)}, where s is the number of
-    keys in a group. Returns the figure and its alt text.
+    `layers` is {layer: {network: Heads}}, with the same networks in each layer; the marks of a head
+    are on one line. Distances are relative to uniform weights. Returns the figure and its alt text.
     """
-    figure = Figure(figsize=(6.8, 4.8), dpi=DPI, layout="constrained")
-    figure.suptitle(title, fontsize=11)
-    axes = figure.subplots()
-    described = []
-    # Labels go above and below the dots, layer by layer, because dots of untrained layers coincide.
-    styles = zip(cycle(MARKS), cycle([(6, 6), (6, -14)]), layers.items(), strict=False)
-    for mark, offset, (label, (heads, s)) in styles:
-        across, up = (heads.distance / heads.even).cpu(), (heads.keys / s).cpu()
-        axes.plot(across, up, mark, color="0.35", mfc="none", ms=9, label=label)
-        names = defaultdict(list)  # heads whose dots lie on one another share a label
-        for number, place in enumerate(zip(across.tolist(), up.tolist(), strict=True), start=1):
-            names[tuple(round(each, 2) for each in place)].append(str(number))
-        for place, numbers in names.items():
-            text = ", ".join(numbers)
-            axes.annotate(text, place, offset, textcoords="offset points", fontsize=9)
-        described.append(
-            f"{label}: heads 1 to {len(across)} attend to {_list(heads.keys)} of {s} keys, "
-            f"{_list(heads.distance)} pixels away, where uniform weights are {heads.even:.1f} away"
-        )
-    axes.axvline(1, color="0.7", lw=1)
-    axes.axhline(1, color="0.7", lw=1)
-    axes.set(
-        xlabel="mean distance, relative to uniform weights",
-        ylabel="effective keys, as a fraction of all",
+    lines, described = [], []  # (text, {network: (keys, distance)}) per line, from the top
+    for layer, networks in layers.items():
+        lines.append((layer, {}))
+        for network, heads in networks.items():
+            described.append(f"{layer}, {network}: {_describe(heads)}")
+        for head in range(len(next(iter(networks.values())).keys)):
+            values = {network: _relative(heads, head) for network, heads in networks.items()}
+            lines.append((f"head {head + 1}", values))
+    figure = Figure(figsize=(7, 1.6 + 0.3 * len(lines)), dpi=DPI, layout="constrained")
+    figure.suptitle(fill(title, LINE), fontsize=FONT)
+    left, right = figure.subplots(1, 2, sharey=True)
+    _draw(left, lines, 0, "effective keys")
+    _draw(right, lines, 1, "mean distance\n(uniform weights: 1)")
+    right.axvline(1, color="0.6", lw=1, zorder=0)
+    left.set_xlim(left=0)
+    left.set_yticks(range(len(lines)), [text for text, _ in lines])
+    left.set_ylim(len(lines) - 0.5, -0.5)
+    handles, labels = left.get_legend_handles_labels()
+    found = dict(zip(labels, handles, strict=True))  # one for each network
+    figure.legend(
+        found.values(), found, loc="outside lower center", ncols=len(found), fontsize=FONT
     )
-    axes.margins(0.12)
-    axes.legend()
     return figure, f"{title}. {'; '.join(described)}."
+
+
+def _relative(heads, head):
+    return heads.keys[head].item(), heads.distance[head].item() / heads.even
+
+
+def _draw(axes, lines, which, name):
+    for line, (_, values) in enumerate(lines):
+        axes.axhline(line, color="0.9" if values else "none", lw=1, zorder=0)
+        for mark, (network, value) in zip(MARKS, values.items(), strict=False):
+            last = mark == MARKS[len(values) - 1]  # it stands out, and shows those below
+            look = {"color": "black", "mfc": "black" if last else "white", "ms": 7 if last else 11}
+            axes.plot(value[which], line, mark, ls="none", label=network, **look)
+    axes.set_xlabel(name, fontsize=FONT)
+    axes.tick_params(labelsize=FONT)
+    axes.tick_params("y", length=0)
+    axes.margins(x=0.1)
+
+
+def _describe(heads):
+    return (
+        f"heads 1 to {len(heads.keys)} attend to {_list(heads.keys)} keys, "
+        f"{_list(heads.distance)} pixels away, where uniform weights are {heads.even:.1f} away"
+    )
 
 
 def _list(numbers):

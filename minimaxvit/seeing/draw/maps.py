@@ -1,9 +1,13 @@
-"""Small maps of numbers side by side, each number in its cell, on one shared scale."""
+"""Small maps of numbers, two in a row, each number in its cell, on one shared scale."""
+
+from math import ceil
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from .style import DPI
+
+COLUMNS = 2  # more would leave no room for the numbers on a narrow page
 
 
 def draw_maps(panels, title):
@@ -14,13 +18,14 @@ def draw_maps(panels, title):
     """
     maps = {label: np.asarray(values) for label, values in panels.items()}
     most = max(values.max() for values in maps.values())
-    figure = Figure(figsize=(3.4 * len(maps), 4.1), dpi=DPI, layout="constrained")
+    rows = ceil(len(maps) / COLUMNS)
+    figure = Figure(figsize=(2.9 * COLUMNS, 0.4 + 3.2 * rows), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=12)
     for place, (label, values) in enumerate(maps.items(), start=1):
-        axes = figure.add_subplot(1, len(maps), place)
+        axes = figure.add_subplot(rows, COLUMNS, place)
         axes.imshow(values, cmap="Greys", vmin=0, vmax=2 * most)  # black text stays legible
         for (row, column), value in np.ndenumerate(values):
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8)
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9)
         axes.set_title(label, fontsize=11)
         axes.set(xticks=[], yticks=[])
     return figure, f"{title}. {'; '.join(map(_describe, maps, maps.values()))}."

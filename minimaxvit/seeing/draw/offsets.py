@@ -1,5 +1,7 @@
 """A table of relative position biases, and what a query reads from it, number by number."""
 
+from math import ceil
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -15,10 +17,11 @@ def draw_offsets(title, panels, shared=True):
     """
     panels = [(label, np.asarray(numbers), *rest) for label, numbers, *rest in panels]
     every = np.concatenate([numbers.ravel() for _, numbers, _, _ in panels])
-    figure = Figure(figsize=(3.7 * len(panels), 4.1), dpi=DPI, layout="constrained")
+    rows = ceil(len(panels) / 2)  # two in a row, so that numbers can be read on a small screen
+    figure = Figure(figsize=(7.2, 3.8 * rows + 0.3), dpi=DPI, layout="constrained")
     figure.suptitle(title)
-    columns = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, (label, numbers, first, framed) in zip(columns, panels, strict=True):
+    for place, (label, numbers, first, framed) in enumerate(panels, start=1):
+        axes = figure.add_subplot(rows, 2, place)
         scale = every if shared else numbers
         _draw_numbers(axes, numbers, first, framed, (scale.min(), scale.max()))
         axes.set_title(label, fontsize=11)
@@ -32,7 +35,7 @@ def _draw_numbers(axes, numbers, first, framed, limits):
     frame(axes, framed[0] - first, framed[1] - first)
     for (row, column), number in np.ndenumerate(numbers):
         color = "black" if 2 * number > low + high else "white"
-        size = 9 if side > 5 else 10
+        size = 10 if side > 5 else 12
         place = {"ha": "center", "va": "center", "fontsize": size}
         axes.text(column, row, _number(number), color=color, **place)
     down, right = ("offset down", "offset right") if first < 0 else ("row", "column")

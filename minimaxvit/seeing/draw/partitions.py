@@ -8,6 +8,7 @@ from ...partition import block_partition, grid_partition
 from ..measure.groups import group_map
 from .style import DPI, frame
 
+FONT = 12  # large enough for a page of 400 pixels
 DIMMED = 0.25  # how much of the contrast is left outside the chosen group
 
 
@@ -20,13 +21,15 @@ def draw_partitions(image, side, window):
     block = group_map(block_partition, side, side, window)
     grid = group_map(grid_partition, side, side, window)
     chosen = (block.max() + 1) // 2
-    figure = Figure(figsize=(10, 5.5), dpi=DPI, layout="constrained")
-    figure.suptitle("Groups of one size in two ways: only which tokens share a group differs")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(7, 4.6), dpi=DPI, layout="constrained")
+    figure.suptitle("Groups of one size in two ways:\nonly which tokens share a group differs")
+    left, right = figure.subplots(1, 2, sharey=True)
     _draw_groups(left, image, block, chosen)
-    left.set_title(f"Block: a group is {(block == chosen).sum()} neighbors")
+    left.set_title(f"Block: a group is\n{(block == chosen).sum()} neighbors", fontsize=FONT)
+    left.set_ylabel("row", fontsize=FONT)
     _draw_groups(right, image, grid, chosen)
-    right.set_title(f"Grid: a group is {(grid == chosen).sum()} tokens from all over the map")
+    tokens = (grid == chosen).sum()
+    right.set_title(f"Grid: a group is {tokens} tokens\nfrom all over the map", fontsize=FONT)
     return figure, _describe(block, grid, chosen)
 
 
@@ -39,9 +42,11 @@ def _draw_groups(axes, image, groups, chosen):
     halo = [withStroke(linewidth=3, foreground="white")]
     for (row, column), group in np.ndenumerate(groups):
         weight = "bold" if inside[row, column] else "normal"
-        place = {"ha": "center", "va": "center"}
+        place = {"ha": "center", "va": "center", "fontsize": FONT}
         axes.text(column, row, group, weight=weight, path_effects=halo, **place)
-    axes.set(xticks=range(w), yticks=range(h), xlabel="column", ylabel="row")
+    axes.set(xticks=range(0, w, 2), yticks=range(0, h, 2))
+    axes.tick_params(labelsize=FONT)
+    axes.set_xlabel("column", fontsize=FONT)
 
 
 def _dim_outside(image, inside):

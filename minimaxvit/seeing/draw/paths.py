@@ -6,9 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from .style import DPI, frame
 
+FONT = 12  # large enough for a page of 400 pixels
 LEGIBLE = 16  # the longest side, in tokens, on which a number fits into each of them
 
 
@@ -20,16 +22,20 @@ def draw_reach(panels, lattices=()):
     """
     most = max(paths.max() for _, _, paths in panels)
     rows = ceil(len(panels) / 2)
-    figure = Figure(figsize=(9.2, 4.8 * rows), dpi=DPI, layout="constrained")
-    title = "Paths from each token to the framed query (numbers where they fit); hatched: no path"
-    figure.suptitle(title + "\nThin frames: the query's lattice" * bool(lattices))
+    figure = Figure(figsize=(7, 0.7 + 4.1 * rows), dpi=DPI, layout="constrained")
+    title = "Paths from each token to the framed query; hatched: no path"
+    figure.suptitle(title + "\n(thin frames: the query's lattice)" * bool(lattices), fontsize=FONT)
     for place, (label, query, paths) in enumerate(panels, start=1):
         axes = figure.add_subplot(rows, 2, place)
         if lattices:
             _mark(axes, lattices[place - 1])
         _draw_paths(axes, query, paths, most)
-        axes.set_title(f"{label}: {_summary(paths)}", fontsize=10)
-        axes.set(xlabel="column", ylabel="row")
+        axes.set_title(f"{label}:\n{_summary(paths)}".replace(", by", ",\nby"), fontsize=FONT)
+        axes.set_xlabel("column", fontsize=FONT)
+        axes.set_ylabel("row", fontsize=FONT)
+        axes.tick_params(labelsize=FONT)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     return figure, "; ".join(f"{label}: {_summary(paths)}" for label, _, paths in panels) + "."
 
 
@@ -48,7 +54,7 @@ def _draw_paths(axes, query, paths, most):
         return
     for (row, column), count in np.ndenumerate(paths):
         color = "black" if 2 * count > most else "white"
-        axes.text(column, row, count, ha="center", va="center", color=color)
+        axes.text(column, row, count, ha="center", va="center", color=color, fontsize=FONT - 1)
 
 
 def _summary(paths):

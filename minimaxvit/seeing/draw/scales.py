@@ -14,8 +14,11 @@ def draw_scales(dims, largest, keys):
     keys, of which each would have the weight drawn in gray if all were equal. Returns the figure
     and its alt text.
     """
-    figure = Figure(figsize=(6.8, 4.2), dpi=DPI, layout="constrained")
-    figure.suptitle("Only the square root keeps attention weights steady as heads get wider")
+    spread = {scale: max(weights) - min(weights) for scale, weights in largest.items()}
+    steadiest = min(spread, key=spread.get)
+    title = f"As d grows, the largest weight changes least when {steadiest}"
+    figure = Figure(figsize=(5.8, 4.4), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=11)
     axes = figure.subplots()
     for style, (scale, weights) in zip(STYLES, largest.items(), strict=True):
         axes.plot(dims, weights, style, color="0.2", label=scale)
@@ -25,13 +28,13 @@ def draw_scales(dims, largest, keys):
     axes.set_xscale("log", base=2)
     axes.set_xticks(dims, dims)
     axes.set(xlabel="head dimension d", ylabel="largest weight, mean over queries")
-    axes.set(ylim=(-0.06, 1), xlim=(dims[0] / 1.3, dims[-1] * 7))
-    return figure, _describe(dims, largest, keys)
+    axes.set(ylim=(-0.07, 1), xlim=(dims[0] / 1.3, dims[-1] * 9))
+    return figure, _describe(title, dims, largest, keys)
 
 
-def _describe(dims, largest, keys):
+def _describe(title, dims, largest, keys):
     ends = (
         f"{scale} {weights[0]:.2f} at dimension {dims[0]}, {weights[-1]:.2f} at {dims[-1]}"
         for scale, weights in largest.items()
     )
-    return f"Largest of {keys} attention weights, mean over queries: {'; '.join(ends)}."
+    return f"{title}. Largest of {keys} weights, mean over queries: {'; '.join(ends)}."

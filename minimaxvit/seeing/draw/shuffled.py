@@ -25,19 +25,21 @@ def draw_shuffled(image, order):
 
     Returns the figure and its alt text.
     """
-    figure = Figure(figsize=(8, 4.4), dpi=DPI, layout="constrained")
-    figure.suptitle("To attention alone these two are the same: a set of patches")
     in_order = np.arange(len(order))
     order = np.asarray(order)
-    for axes, places, title in zip(
+    moved = (order != in_order).sum()
+    title = f"The same {len(order)} patches, {moved} of them in another place"
+    figure = Figure(figsize=(5.8, 3.4), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=12)
+    for axes, places, label in zip(
         figure.subplots(1, 2), (in_order, order), ("Original", "Shuffled"), strict=True
     ):
         _draw_patches(axes, shuffle_patches(image, places), places)
-        axes.set_title(title)
+        axes.set_title(label)
     row = ", ".join(map(str, order[: int(len(order) ** 0.5)]))
     return figure, (
-        f"{len(order)} numbered patches of a photograph, in order and shuffled: "
-        f"{(order != in_order).sum()} moved; the first row now holds patches {row}."
+        f"{title}: {len(order)} numbered patches of a photograph, in order and shuffled; the first "
+        f"row now holds patches {row}."
     )
 
 
@@ -49,4 +51,4 @@ def _draw_patches(axes, image, numbers):
     for place, number in enumerate(numbers):
         row, column = divmod(place, side)
         axes.text(column, row, number, ha="center", va="center", path_effects=halo)
-    axes.set(xticks=range(side), yticks=range(side), xlabel="column", ylabel="row")
+    axes.set(xticks=[], yticks=[])

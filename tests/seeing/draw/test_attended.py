@@ -33,11 +33,19 @@ def test_each_head_has_a_panel_on_one_scale(rows):
             f"{100 * weight:.0f}" for weight in weights[weights > 0]
         ]
         row, column = np.unravel_index(weights.argmax(), weights.shape)
-        said = f"{weights.max():.0%} at {row}, {column}"
-        assert axes.get_title() == f"head {number}: {said}"
+        said = f"{weights.max():.0%} at row {row}, column {column}"
+        assert axes.get_title() == f"head {number}: most,\n{said}"
         assert f"head {number}: most, {said}" in alt
         assert axes.patches[0].get_xy() == (3.5, 2.5)  # the query's frame
     assert alt.startswith("Six heads. From row 3, column 4 of 8 x 8 tokens: head 1")
+
+
+def test_rows_and_columns_that_titles_name_are_numbered(rows):
+    figure, _ = draw_attended(photograph(), rows, (3, 4), "Six heads")
+    for axes in figure.axes:
+        for axis, name in ((axes.xaxis, "column"), (axes.yaxis, "row")):
+            assert axis.label.get_text() == name
+            assert [tick for tick in axis.get_ticklocs() if 0 <= tick < 8] == list(range(8))
 
 
 def test_on_a_large_map_no_number_is_written():

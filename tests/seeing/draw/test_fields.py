@@ -23,3 +23,12 @@ def test_fields_are_drawn_with_the_squares_of_the_alt_text():
     figure, _ = draw_fields([("aside", field, (2.5, 9.5))], "Far")
     (cross,) = figure.axes[0].lines
     assert cross.get_xydata().tolist() == [[9.5, 2.5]]  # x is the column
+
+
+def test_sides_are_numbered_in_pixels():
+    field = torch.ones(32, 32, dtype=torch.float64)
+    figure, _ = draw_fields([("even", field, (15.5, 15.5))], "Far")
+    (axes,) = figure.axes
+    assert [tick for tick in axes.get_xticks() if 0 <= tick < 32] == [0, 8, 16, 24]
+    assert [tick for tick in axes.get_yticks() if 0 <= tick < 32] == [0, 8, 16, 24]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("column (pixels)", "row (pixels)")

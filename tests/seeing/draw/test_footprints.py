@@ -15,7 +15,7 @@ def test_footprints_are_drawn_with_titles_and_alt_text():
         "all\n16 of 16 tokens",
     ]
     assert figure.axes[0].get_xlabel() == "column" and figure.axes[0].get_ylabel() == "row"
-    assert figure.get_suptitle().startswith("Far")
+    assert figure.get_suptitle() == "Far\n(framed: the query; hatched: not seen)"
     assert alt == "Far. Tokens seen: one: 3 of 16; all: 16 of 16."
     (drawn,) = figure.axes[0].images
     np.testing.assert_array_equal(drawn.get_array().filled(0), sizes.numpy() > 0)

@@ -23,3 +23,12 @@ def test_offsets_may_have_a_scale_for_each_panel():
     panels = [("One", torch.eye(2), 0, (0, 0)), ("Two", 5 * torch.eye(2), 0, (0, 0))]
     figure, _ = draw_offsets("Two panels", panels, shared=False)
     assert [axes.images[0].get_clim() for axes in figure.axes] == [(0, 1), (0, 5)]
+
+
+def test_three_panels_stand_in_two_rows_so_that_their_numbers_stay_large():
+    panels = [(name, torch.eye(2), 0, (0, 0)) for name in ("One", "Two", "Three")]
+    figure, _ = draw_offsets("Three panels", panels)
+    columns = [axes.get_subplotspec().colspan.start for axes in figure.axes]
+    assert columns == [0, 1, 0]
+    smallest = min(text.get_fontsize() for axes in figure.axes for text in axes.texts)
+    assert 400 * smallest / (72 * figure.get_figwidth()) > 7  # in pixels, on a page 400 wide

@@ -19,7 +19,7 @@ def test_reach_is_drawn_on_one_scale_with_titles_and_alt_text():
     assert all(titles(figure)) and len(figure.axes) == 3
     for axes, (label, _, paths) in zip(figure.axes, panels, strict=True):
         numbers = f"{label}: {(paths > 0).sum()} of {paths.size} seen"
-        assert numbers in axes.get_title() and numbers in alt
+        assert numbers in axes.get_title().replace("\n", " ") and numbers in alt
         (image,) = axes.images
         assert image.get_clim() == (0, 4)
         np.testing.assert_array_equal(image.get_array().filled(0), paths)
