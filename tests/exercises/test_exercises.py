@@ -173,6 +173,11 @@ def test_a_small_argument_is_printed_and_a_float_is_rounded_until_it_differs():
     assert re.search(r"it got (\[\d\.\d{4}.*\]), wanted (?!\1)\[\d\.\d{4}.*\]$", said)
 
 
+def test_a_large_whole_float_is_written_without_an_exponent():
+    said = verdict(WINDOW_COST, lambda h, w, c, window: torch.tensor(1234567.0))
+    assert said.endswith("it got 1234567, wanted 327680")
+
+
 def test_one_rounding_up_at_the_end_is_right_as_well():
     def answer(side, stages):
         return torch.tensor([ceil(side / 2 ** (stage + 2)) for stage in range(stages)])
