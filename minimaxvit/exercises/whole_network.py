@@ -73,7 +73,7 @@ DROP_PATHS = Exercise(
     hints=(
         "how many blocks are there in all? Number them from 0, through all stages.",
         "with n = sum(depths), block i of n has rate * i / n.",
-        "torch.tensor([rate * i / n for i in range(n)])",
+        "let i run from 0 to n - 1; a list comprehension inside torch.tensor is enough.",
     ),
 )
 
@@ -173,6 +173,7 @@ HEAD = Exercise(
     hints=(
         "the order is: pool, norm, hidden, tanh, classify.",
         "x.mean((2, 3)) pools (b, c, h, w) to (b, c).",
-        "torch.tanh(norm(x.mean((2, 3))) @ hidden.T) @ classify.T",
+        "a layer's weight is (out, in), so it is applied by @ hidden.T; the tanh stands between "
+        "the two layers.",
     ),
 )

@@ -185,7 +185,7 @@ def test_one_rounding_up_at_the_end_is_right_as_well():
     assert verdict(STAGE_SIDES, answer).startswith("Right")
 
 
-@pytest.mark.parametrize("exercise", [WINDOW_COST, STAGE_SIDES, GROUP_OF, PASTE_GRID])
+@every_exercise
 def test_no_hint_is_the_whole_answer(exercise):
     for text in exercise.hints:
         with pytest.raises(SyntaxError):
