@@ -8,7 +8,7 @@ from minimaxvit import RelativePositionBias
 from minimaxvit.layers import Conv3x3
 from minimaxvit.steps import Add, Append, Attend, Gate, Taps
 
-few = settings(max_examples=25)  # the rest of the profile is conftest.py's
+few = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 def randomize(module, seed=0):
