@@ -67,7 +67,6 @@ def execute(path):
         notebook,
         kernel_name="python3",
         timeout=3600,
-        coalesce_streams=True,
         resources=beside(path),
         extra_arguments=["--log-level=ERROR"],  # else each kernel warns of its port
     )
@@ -79,7 +78,24 @@ def execute(path):
                 client.execute_cell(cell, number)
             except (CellControlSignal, DeadKernelError) as error:
                 sys.exit(f"{path.name}, cell {number + 1} failed:\n{strip_ansi(str(error))}")
+            if cell.cell_type == "code":
+                cell.outputs = joined(cell.outputs)
     return notebook
+
+
+def joined(outputs):
+    """Join what was printed in pieces, but leave it where it stands among the figures."""
+    made = []
+    for output in outputs:
+        said = output.output_type == "stream" and output.name
+        if said and made and made[-1].get("name") == said:
+            made[-1].text += output.text
+        else:
+            made.append(output)
+    for output in made:
+        if output.output_type == "stream":  # a line that returns to its start is written over
+            output.text = re.sub(r"[^\n]*\r(?=[^\n])", "", output.text)
+    return made
 
 
 def refuse(name, soup):

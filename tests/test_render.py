@@ -94,7 +94,7 @@ def write_course(folder):
         f"## Formulas and `code`\n\nIn the line ${TEX}$, by itself $$e^{{x}}$$ and long $${LONG}$$"
         f"\n\nand long in the line ${LONG}$.\n\n```\n$$no$$\n\n$no$\n```",
         (f"# a guess\n{of_width(WIDTH)}\n{png(ANSWER_ALT)}", "outputs_hidden"),
-        (png(ALT),),
+        (f"print('be', flush=True, end='')\nprint('fore')\n{png(ALT)}\nprint('0%\\rafter')",),
         (show("image/svg+xml", '<svg xmlns="http://www.w3.org/2000/svg"/>', {"alt": "An svg"}),),
         ("print('a long line ' * 40)  # " + "and a long comment " * 10,),
         (
@@ -317,7 +317,14 @@ def test_formulas_are_drawn_by_the_browser_itself(pages):
 
 def test_long_printed_lines_wrap_and_short_ones_stay(pages):
     printed = pages["01-first.html"].select(".output_text")
-    assert ["sentence" in box["class"] for box in printed] == [True, False, False]
+    assert ["sentence" in box["class"] for box in printed] == [False, False, True, False, False]
+
+
+def test_what_is_printed_stays_before_or_after_its_figure(pages):
+    image = pages["01-first.html"].find("img", alt=ALT)
+    outputs = image.find_parent(class_="output").select(".output_area")
+    assert [output.get_text().strip() for output in outputs] == ["before", "", "after"]
+    assert outputs[1].img is image
 
 
 def test_curve_has_the_numbers_of_the_record(render, pages):
