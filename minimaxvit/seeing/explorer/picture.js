@@ -42,7 +42,7 @@ function ring(context, [x, y, wide, tall], style, fraction) {
 
 // A frame around a patch, black on white, so that it shows on any image and leaves the patch free.
 function frame(context, [x, y, wide, tall], dashes = []) {
-  const thick = Math.min(4, Math.max(1, Math.min(wide, tall) / 7)), rim = thick / 2 + 1;
+  const thick = Math.min(4, Math.max(1, Math.round(Math.min(wide, tall) / 7))), rim = thick / 2 + 1;
   const { width, height } = context.canvas;
   const [left, top] = [Math.max(rim, x - thick / 2), Math.max(rim, y - thick / 2)];
   const right = Math.min(width - rim, x + wide + thick / 2), bottom = Math.min(height - rim, y + tall + thick / 2);

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from browser import alive, choose, in_a_browser, one_layer, text_of
+from browser import alive, choose, in_a_browser, one_layer, pixel_of, text_of
 from explored import CLASSES, NAMES, SMALL, images
 
 from minimaxvit import MAXVIT_PARTS, MaxViT, maxvit
@@ -160,6 +160,8 @@ def test_the_plain_image_moves_the_query_too(small, open_page):
     box = image.bounding_box()
     page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.4 * box["height"])
     assert text_of(page, layer, "query").startswith("row 1, column 7;")
+    below = [pixel_of(image, 7.5 / 8, 2 / 4 + part / 96) for part in range(5)]
+    assert [0, 0, 0] in below and [255, 255, 255] in below  # the frame of that token
     image.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")

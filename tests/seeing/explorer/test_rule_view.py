@@ -70,6 +70,9 @@ def test_numbers_move_with_the_sliders_and_the_token_with_the_pointer(small, ope
     assert page.evaluate("document.activeElement.held")  # the same slider: it can be dragged on
     page.locator("[data-choice=window]").fill("5")  # of 1, 2, 4, 7, 14, 28
     assert rule.inner_text() == "P * G = 28 * 4 = 112, H = 28."
+    drag = "slider => { slider.value = 3; slider.dispatchEvent(new Event('input')); }"
+    side.evaluate(drag)  # still held: numbers move before the drag ends
+    assert rule.inner_text() == "P * G = 12 * 4 = 48, H = 12."
     page.locator("[data-choice=side]").fill("0")  # P and G give way
     assert rule.inner_text() == "P * G = 4 * 4 = 16, H = 4."
     set_sliders(page, 24, 6, 2)
