@@ -16,7 +16,7 @@ from .style import DPI
 FONT = 12  # large enough for a page of 400 pixels
 LINE = 66  # characters of a title that fit into one line
 COLUMNS = 2
-CAPTION = "(one scale; +: the token; solid: square with 50%; dashed: 99%, if inside the image)"
+CAPTION = "(one scale; +: the token; square with 50% solid, with 99% dashed)"
 DRAWN = (0.5, 0.99)  # fractions whose square is drawn
 WHITE_EDGE = withStroke(linewidth=3, foreground="white")
 

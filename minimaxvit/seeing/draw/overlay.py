@@ -50,11 +50,15 @@ def draw_overlay(image, rows, query, title):
 
 def _lay(axes, image, query, white, yellow=None):
     h, w = white.shape
-    over_map = {"extent": (-0.5, w - 0.5, h - 0.5, -0.5), "interpolation": "nearest"}
+    over_map = {"extent": (-0.5, w - 0.5, h - 0.5, -0.5)}
     axes.imshow(image, **over_map)
     for color, strength in (((1, 1, 1), white), (YELLOW, yellow)):
         if strength is not None:
-            axes.imshow(np.dstack([np.full((h, w, 3), color), strength]), **over_map)
+            axes.imshow(
+                np.dstack([np.full((h, w, 3), color), strength]),
+                interpolation="nearest",
+                **over_map,
+            )
     frame(axes, *query)
     axes.set(xticks=[], yticks=[])
 

@@ -32,3 +32,5 @@ def test_sides_are_numbered_in_pixels():
     assert [tick for tick in axes.get_xticks() if 0 <= tick < 32] == [0, 8, 16, 24]
     assert [tick for tick in axes.get_yticks() if 0 <= tick < 32] == [0, 8, 16, 24]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("column (pixels)", "row (pixels)")
+    title, caption = figure.get_suptitle().splitlines()
+    assert title == "Far" and len(caption) <= 66  # else it needs a line more
