@@ -15,7 +15,6 @@ from .draw.index import draw_index
 from .draw.maps import draw_maps
 from .draw.mbconv import draw_mbconv
 from .draw.offsets import draw_offsets
-from .draw.overlay import draw_overlay
 from .draw.partitions import draw_partitions
 from .draw.paths import draw_reach
 from .draw.photograph import photograph
