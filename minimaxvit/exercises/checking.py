@@ -77,10 +77,11 @@ def _run(function, exercise):
 
 
 def _agree(some, others):
-    return all(_same(one, other) for one, other in zip(some, others, strict=True))
+    return all(same(one, other) for one, other in zip(some, others, strict=True))
 
 
-def _same(one, other):
+def same(one, other):
+    """Say whether two results agree: tensors by shape and value, exceptions by kind."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         return one.shape == other.shape and _close(one, other).all().item()
     return isinstance(one, Exception) and type(one) is type(other)
@@ -107,13 +108,14 @@ def _tolerance(wanted):
 
 def _first_difference(exercise, given, expected):
     for arguments, got, wanted in zip(exercise.cases(), given, expected, strict=True):
-        if not _same(got, wanted):
+        if not same(got, wanted):
             names = signature(exercise.truth).parameters
             called = ", ".join(map(_describe, names, arguments))
-            return f"called with {called}, it {_differs(got, wanted)}"
+            return f"called with {called}, it {differs(got, wanted)}"
 
 
-def _differs(got, wanted):
+def differs(got, wanted):
+    """Say in words how a result differs from the one that was wanted."""
     if isinstance(got, Exception):
         return f"raised {type(got).__name__}: {got}"
     if not isinstance(got, torch.Tensor):

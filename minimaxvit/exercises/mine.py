@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from ..atomic_write import atomic_write
+from .checking import differs, same
 from .modules import MODULES
 
 FILE = Path("mine") / "maxvit.py"
@@ -85,13 +86,18 @@ def wrong(exercise, answer):
                 return "Not attempted yet: replace each ... and run this cell again."
             if difference := _difference(ours.state_dict(), mine):
                 return f"Not yet: {called} {difference}"
+            fresh = mine(*inputs)
             mine.load_state_dict(mine.state_dict() | ours.state_dict())
             outputs.append(mine(*inputs))
             if outputs[-1] is ...:
                 return "Not yet: the layers are right; now write `forward`."
-            if other := _other_kind(outputs[-1], ours(*inputs)):
-                return f"Not yet: {called} {other}"
-            if problem := _does_not_learn(ours, mine, inputs):
+            wanted = ours(*inputs)
+            if getattr(outputs[-1], "shape", None) != wanted.shape:
+                return f"Not yet: {called} {differs(outputs[-1], wanted)}."
+            problem = _does_not_learn(ours, mine, inputs)
+            if torch.equal(fresh, outputs[-1]):
+                problem = "returns the same with other weights: `forward` must read them each time."
+            if problem:
                 unlearned = unlearned or f"Not yet: {called} {problem}"
         except Exception as error:  # theirs may fail in any way, which is also an answer
             return f"Not yet: {called} raised {type(error).__name__}: {error}"
@@ -103,13 +109,6 @@ def _is_a_stub(module, inputs):
         return module(*inputs) is ...
     except Exception:  # its layers are compared first
         return False
-
-
-def _other_kind(output, wanted):
-    if not isinstance(output, torch.Tensor):
-        return f"returned {type(output).__name__}, not a tensor."
-    if output.shape != wanted.shape:
-        return f"returned shape {tuple(output.shape)}, not {tuple(wanted.shape)}."
 
 
 def _cases(exercise):
@@ -176,7 +175,7 @@ def _named(exercise, outputs):
 
     def agree(run):
         results = [run(ours, *inputs) for _, inputs, ours in cases]
-        return all(map(_close, outputs, results))
+        return all(map(same, outputs, results))
 
     if agree(lambda ours, *inputs: ours(*inputs)):
         return None
@@ -185,16 +184,10 @@ def _named(exercise, outputs):
 
 
 def _wrong_values(exercise, outputs):
-    """Say how many values are wrong in the first case with any; None if there is no such case."""
+    """Say which values are wrong in the first case with any; None if there is no such case."""
     for output, (arguments, inputs, ours) in zip(outputs, _cases(exercise), strict=True):
-        if not _close(output, wanted := ours(*inputs)):
-            count = (~torch.isclose(output.to(wanted), wanted)).sum()
-            called = _called(exercise, arguments)
-            return f"Not yet: of {called}, {count} of {wanted.numel()} output values are wrong."
-
-
-def _close(one, other):
-    return one.shape == other.shape and torch.allclose(one.to(other), other)
+        if not same(output, wanted := ours(*inputs)):
+            return f"Not yet: {_called(exercise, arguments)} {differs(output, wanted)}."
 
 
 def _keep(exercise, answer):

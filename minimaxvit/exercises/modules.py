@@ -279,6 +279,16 @@ def reordered(module, x):
     return x
 
 
+def with_partitions_swapped(module, x):
+    """Cut a grid in the first layer and blocks in the second, as in [conv, grid, block]."""
+    other = deepcopy(module)
+    if len(other.parts) == 3:
+        block, grid = other.parts[1:]
+        block.partition, grid.partition = grid.partition, block.partition
+        block.reverse, grid.reverse = grid.reverse, block.reverse
+    return other(x)
+
+
 def on_blocks_alone(module, x):
     other = deepcopy(module)
     for part in other.parts[1:]:
@@ -327,6 +337,11 @@ def post_norm(part, x):
     return part.feed_forward_norm(x + part.feed_forward(x))
 
 
+def norm_at_the_end(part, x):
+    x = x + part.attention_norm(part.attend(x))
+    return x + part.feed_forward_norm(part.feed_forward(x))
+
+
 def side_by_side(part, x):
     y = part.feed_forward(part.feed_forward_norm(x))
     return x + part.attend(part.attention_norm(x)) + y
@@ -346,6 +361,7 @@ MAXVIT_BLOCK = ModuleExercise(
     ],
     mistakes=(
         (reordered, "block attention comes before grid attention."),
+        (with_partitions_swapped, "block attention comes before grid attention, in `parts` too."),
         (on_blocks_alone, "your grid attention cuts windows: give it the two grid functions."),
         (
             changed(pasted_as_blocks),
@@ -359,6 +375,7 @@ MAXVIT_BLOCK = ModuleExercise(
         ),
         (layers_by(without_feed_forward), "the feed-forward layer is missing, with its shortcut."),
         (layers_by(post_norm), "MaxViT is pre-norm: a norm opens each branch, none follows the +."),
+        (layers_by(norm_at_the_end), "a norm opens each branch; yours stands at its end."),
         (layers_by(side_by_side), "the feed-forward layer gets the sum after the attention."),
         (with_activation(gelu), "hand the activation on to MBConv and the feed-forward layers."),
         (with_activation(F.gelu), "the default activation is `gelu`, the tanh form."),
