@@ -101,6 +101,14 @@ def test_it_has_exercises_that_check_themselves(path):
 
 
 @every_lesson
+def test_each_exercise_says_how_long_it_takes_and_how_hard_it_is(path):
+    text = "\n\n".join(cell.source for cell in read(path, "markdown"))
+    exercises = re.findall(r"^## Exercise \d.*$", text, re.MULTILINE)
+    said = r"^## Exercise \d.*\n\n\*\d+ minutes, (?:easy|medium|hard)\.\* "
+    assert len(re.findall(said, text, re.MULTILINE)) == len(exercises) >= 2
+
+
+@every_lesson
 def test_it_says_how_long_its_code_runs_and_is_held_to_it(path):
     conftest = runpy.run_path(str(NOTEBOOKS[0].parent / "conftest.py"))
     limit = conftest["promised"](path)
