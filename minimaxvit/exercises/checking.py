@@ -120,10 +120,12 @@ def differs(got, wanted):
         return f"raised {type(got).__name__}: {got}"
     if not isinstance(got, torch.Tensor):
         return f"returned {type(got).__name__}, not a tensor"
+    shapes = f"shape {tuple(got.shape)}, not {tuple(wanted.shape)}"
     if max(got.numel(), wanted.numel()) <= FEW:
-        return "got {}, wanted {}".format(*_written_apart(got, wanted))
+        found = "got {}, wanted {}".format(*_written_apart(got, wanted))
+        return found if got.shape == wanted.shape else f"{found}: {shapes}"
     if got.shape != wanted.shape:
-        return f"returned shape {tuple(got.shape)}, not {tuple(wanted.shape)}"
+        return f"returned {shapes}"
     wrong = ~_close(got, wanted)
     return f"got the shape right, but {wrong.sum()} of {wrong.numel()} values wrong"
 

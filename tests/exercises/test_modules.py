@@ -189,6 +189,17 @@ def test_a_table_that_is_read_once_with_its_history_is_said_not_to_be_read():
     assert said in wrong(exercises.POSITION_BIAS, ReadOnce)
 
 
+def test_a_table_that_is_no_parameter_is_said_to_get_no_gradient():
+    class Buffered(exercises.POSITION_BIAS.truth):
+        def __init__(self, **options):
+            super().__init__(**options)
+            table = self.table.detach()
+            del self.table
+            self.register_buffer("table", table)
+
+    assert "gives table no gradient" in wrong(exercises.POSITION_BIAS, Buffered)
+
+
 def test_layers_in_a_plain_list_are_missed_by_name():
     class InAList(exercises.modules.MaxViTBlock):
         def __init__(self, **options):
@@ -216,6 +227,7 @@ def test_what_is_right_only_with_the_help_of_another_cell_is_not_kept(capsys):
     exec(compile(text, name, "exec"), found)
     said = capsys.readouterr().out
     assert "where no other cell helps" in said and "name 'helper' is not defined" in said
+    assert "Not yet" not in said
     assert not FILE.exists()
 
 
