@@ -12,7 +12,7 @@ from .. import block
 from ..attention import RelativeAttention
 from ..block import MAXVIT_PARTS
 from ..layers import gelu
-from ..mbconv import MBConv
+from ..mbconv import Downsample, MBConv
 from ..network import MaxViT, MaxViTConfig
 from ..partition import block_reverse
 from ..position import RelativePositionBias
@@ -400,14 +400,22 @@ def configurations():
     )
     deep = replace(small, dims=(32, 32, 64), depths=(2, 1, 1), parts=(*parts, parts[1]))
     return [
-        ({"config": small}, (random(2, 3, 16, 32),)),
+        ({"config": small}, (random(2, 3, 32, 64),)),  # large enough for a stride too many
         ({"config": other}, (random(1, 3, 16, 16),)),
-        ({"config": deep}, (random(1, 3, 32, 32),)),
+        ({"config": deep}, (random(1, 3, 64, 64),)),
     ]
 
 
 def without_stem_activation(module):
     module.stem.activation = nn.Identity()
+
+
+def with_a_stride_in_every_block(module):
+    for first, *others in module.stages:
+        stride = first.parts[0].stride
+        for conv in (other.parts[0] for other in others):
+            conv.depthwise.stride, conv.depthwise.padding = 2 * (stride,), 2 * (int(stride == 1),)
+            conv.shortcut = Downsample(conv.shrink.out_channels, conv.shrink.out_channels, stride)
 
 
 MAXVIT = ModuleExercise(
@@ -426,6 +434,10 @@ MAXVIT = ModuleExercise(
         (
             lambda module, images: module(images).softmax(-1),
             "return logits: the loss takes the softmax itself.",
+        ),
+        (
+            changed(with_a_stride_in_every_block),
+            "only the first block of a stage strides; after it, the stride is 1.",
         ),
         (changed(without_stem_activation), "the activation in the stem is missing: use `Stem`."),
     ),

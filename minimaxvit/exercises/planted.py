@@ -29,8 +29,9 @@ PLANTED_CONFIG = MaxViTConfig(
 SUSPECTS = {
     "drop_windows": (
         "stochastic depth drops windows, not images",
-        "put an attention layer's `drop` (of the last block, say) into training mode and give it "
-        "ones of shape (64, 16, 16, 1): is each image either kept whole or dropped whole?",
+        "put the `drop` of an attention layer of the last block (the first block has rate 0) into "
+        "training mode, and give it ones of shape (64, 16, 16, 1): is each image either kept "
+        "whole or dropped whole?",
     ),
     "expansion": (
         "MBConv does not expand its channels",
