@@ -60,7 +60,7 @@ LIFT = Exercise(
         (only_rows, "you sorted only the rows, but the columns are tokens, too."),
         (
             other_way,
-            "you went from the map to the groups: token tokens[n, i] should get the row of slot i.",
+            "you went from the map to the groups: token tokens[n, i] should get row i of group n.",
         ),
     ),
     hints=(
@@ -114,6 +114,10 @@ def nan_for_zero(weights):
     return (2 ** -(weights * weights.log2()).sum(-1)).mean(-1)
 
 
+def shifted_logarithm(weights):
+    return (2 ** -(weights * (weights + 1e-6).log2()).sum(-1)).mean(-1)
+
+
 def sign_lost(weights):
     return (2 ** -bits_of(weights)).mean(-1)
 
@@ -142,6 +146,10 @@ EFFECTIVE_KEYS = Exercise(
             "that is 1 / the sum of squares, another such count; here it is 2 to the entropy.",
         ),
         (nan_for_zero, "0 * log(0) gives nan, but should count as 0: torch.xlogy does that."),
+        (
+            shifted_logarithm,
+            "a small number under the logarithm changes the result: torch.xlogy needs none.",
+        ),
         (sign_lost, "check the sign: an entropy is not negative."),
         (mean_of_keys, "an entropy is a sum over keys, not a mean."),
         (by_column, "you summed over the queries, but it is the weights of a *row* that sum to 1."),

@@ -21,8 +21,8 @@ def draw_confusion(confusion, classes):
     true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
     recall = counts.diagonal() / np.maximum(counts.sum(1), 1)  # a class may be absent
     title = (
-        f"The most frequent mistake is {classes[predicted]} for {classes[true]}: "
-        f"{wrong[true, predicted]} of {counts[true].sum()}"
+        f"The most frequent mistake: {classes[true]}, predicted as {classes[predicted]} "
+        f"({wrong[true, predicted]} of {counts[true].sum()})"
     )
     if not wrong.any():
         title = "Every image is classified correctly"

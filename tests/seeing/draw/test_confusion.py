@@ -9,8 +9,8 @@ def test_a_confusion_matrix_names_the_worst_confusion_by_row_and_column():
     counts = [[8, 1, 1], [4, 6, 0], [0, 0, 10]]
     figure, alt = draw_confusion(counts, ("cat", "dog", "ship"))
     assert alt == (
-        "The most frequent mistake is cat for dog: 4 of 10. 24 of 30 are classified correctly; "
-        "best ship (100.0%), worst dog (60.0%)."
+        "The most frequent mistake: dog, predicted as cat (4 of 10). 24 of 30 are classified "
+        "correctly; best ship (100.0%), worst dog (60.0%)."
     )
     written = {(*text.get_position(),): text.get_text() for text in figure.axes[0].texts}
     assert written[0, 1] == "4" and written[1, 0] == "1"  # (column, row)
