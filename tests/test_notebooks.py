@@ -109,6 +109,14 @@ def test_each_exercise_says_how_long_it_takes_and_how_hard_it_is(path):
 
 
 @every_lesson
+def test_the_minutes_of_its_exercises_add_up_to_what_it_says_at_the_top(path):
+    top, *others = (cell.source for cell in read(path, "markdown"))
+    (stated,) = re.findall(r"\*\*Time:\*\* \d+ minutes, and (\d+) more for the exercises;", top)
+    each = re.findall(r"^\*(\d+) minutes, ", "\n\n".join(others), re.MULTILINE)
+    assert int(stated) == sum(map(int, each))
+
+
+@every_lesson
 def test_it_says_how_long_its_code_runs_and_is_held_to_it(path):
     conftest = runpy.run_path(str(NOTEBOOKS[0].parent / "conftest.py"))
     limit = conftest["promised"](path)

@@ -83,8 +83,8 @@ RECEPTIVE_FIELD = Exercise(
         (multiplied, "kernels overlap, so sides add up instead of multiplying."),
         (
             backwards_in_order,
-            "(side - 1) * stride + kernel goes from the token back to the pixels, so it needs the "
-            "last layer first.",
+            "you go through the layers in the wrong order: adding (kernel - 1) * apart begins with "
+            "the first layer, (side - 1) * stride + kernel with the last one.",
         ),
         (strides_added, "strides multiply: 2 after 2 keeps every fourth pixel."),
     ),

@@ -93,6 +93,11 @@ def around_both(x, grid, norm, attend, feed_forward):
     return x + layer(without_shortcut, without_shortcut)(x, grid, norm, attend, feed_forward)
 
 
+def old_x_around_feed_forward(x, grid, norm, attend, feed_forward):
+    y = layer(second=missing)(x, grid, norm, attend, feed_forward)
+    return x + feed_forward(norm(y))
+
+
 def side_by_side(x, grid, norm, attend, feed_forward):
     return layer(second=missing)(x, grid, norm, attend, feed_forward) + feed_forward(norm(x))
 
@@ -126,7 +131,7 @@ MISTAKES_OF_A_HALF = (  # which may be the first, the second or both
         without_norm,
         "the attention needs a norm before it.",
         "the feed-forward layer needs a norm before it too.",
-        "both norms are missing, which open the branches.",
+        "both norms are missing: one opens each branch.",
     ),
     (
         norm_at_the_end,
@@ -164,6 +169,7 @@ def mistakes():
         (layer(second=missing), "the second half is missing: norm, feed-forward, add."),
         (layer(missing), "the first half is missing: norm, cut, attend, paste back, add."),
         (around_both, "one shortcut spans both: attention and feed-forward layer need one each."),
+        (old_x_around_feed_forward, "the second shortcut takes the sum after attention, not x."),
         (side_by_side, "the feed-forward layer must get the sum after attention, not the old x."),
         (feed_forward_first, "attention comes first, and the feed-forward layer after it."),
     ]

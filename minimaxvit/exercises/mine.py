@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ..atomic_write import atomic_write
@@ -132,11 +133,14 @@ def randomized(module):
 
 
 def _called(exercise, arguments):
-    shown = [
-        f"{name}={value if isinstance(value, int) else getattr(value, '__name__', '...')}"
-        for name, value in arguments.items()
-    ]
+    shown = [f"{name}={_written(value)}" for name, value in arguments.items()]
     return f"{exercise.name}({', '.join(shown)})"
+
+
+def _written(value):
+    if value is F.gelu:
+        return "F.gelu"  # its name alone is that of the package's, which is the default
+    return value if isinstance(value, int) else getattr(value, "__name__", "...")
 
 
 def _difference(want, mine):
@@ -145,11 +149,11 @@ def _difference(want, mine):
     extra = [name for name, _ in mine.named_parameters() if name not in want]
     for name, numbers in want.items():
         if name not in have:
-            found = f"; it has {extra[0]}, which the package's has not" if extra else ""
+            found = f"; it has {extra[0]}, which the package's does not have" if extra else ""
             return f"should have {name} of shape {tuple(numbers.shape)}{found}."
         if have[name].shape != numbers.shape:
             return f"has {name} of shape {tuple(have[name].shape)}, not {tuple(numbers.shape)}."
-    return f"has {extra[0]}, which the package's has not." if extra else None
+    return f"has {extra[0]}, which the package's does not have." if extra else None
 
 
 def _does_not_learn(ours, mine, inputs):

@@ -11,7 +11,7 @@ from torch import nn
 from .. import block
 from ..attention import RelativeAttention
 from ..block import MAXVIT_PARTS
-from ..layers import gelu
+from ..layers import FeedForward, gelu
 from ..mbconv import Downsample, MBConv
 from ..network import MaxViT, MaxViTConfig
 from ..partition import block_reverse
@@ -80,9 +80,9 @@ def with_padding_of_one(module):
             )
 
 
-def with_activation(activation):
+def with_activation(activation, kind=nn.Module):
     def change(module):
-        for part in module.modules():
+        for part in each(module, kind):
             if hasattr(part, "activation"):
                 part.activation = activation
 
@@ -102,6 +102,20 @@ def strided_early(module, x):
     y = module.activation(inner.expand_norm(inner.expand(y)))
     y = module.activation(inner.depthwise_norm(inner.depthwise(y)))
     return module.shortcut(x) + inner.shrink(inner.squeeze_excite(y))
+
+
+def activated_before_its_norm(module, x):
+    gelu = module.activation
+    y = module.expand_norm(gelu(module.expand(module.norm(x))))
+    y = module.depthwise_norm(gelu(module.depthwise(y)))
+    return module.shortcut(x) + module.shrink(module.squeeze_excite(y))
+
+
+def excited_too_early(module, x):
+    gelu = module.activation
+    y = gelu(module.expand_norm(module.expand(module.norm(x))))
+    y = module.squeeze_excite(module.depthwise(y))
+    return module.shortcut(x) + module.shrink(gelu(module.depthwise_norm(y)))
 
 
 def activated_where(expanded, mixed, last=False):
@@ -142,6 +156,8 @@ MBCONV = ModuleExercise(
         (activated_where(False, True), "GELU is missing after the first of the inner norms."),
         (activated_where(True, False), "GELU is missing after the second of the inner norms."),
         (activated_where(False, False), "both inner norms are followed by GELU."),
+        (activated_before_its_norm, "GELU follows the inner norms; yours comes before them."),
+        (excited_too_early, "squeeze-excitation comes after the second inner norm and its GELU."),
         (activated_where(True, True, True), "nothing follows the shrinking: no GELU, no norm."),
         (
             changed(with_small_eps),
@@ -159,7 +175,7 @@ MBCONV = ModuleExercise(
         "the branch in order: norm, expand, norm, GELU, depthwise, norm, GELU, squeeze-excite, "
         "shrink.",
         "in `__init__`: `inner = expansion * dim`; `Downsample(in_dim, dim, stride)` is the "
-        "shortcut; squeeze to `dim // 4`; the three convolutions before a norm have no bias.",
+        "shortcut; squeeze to `dim // 4`; the two convolutions before a norm have no bias.",
         "in `forward`, keep x for the shortcut and call the branch y: five lines, one for each "
         "of norm, expansion, depthwise, squeeze and shrink, and the sum.",
     ),
@@ -172,6 +188,8 @@ def attended(
     pattern="b n t (heads d) -> b heads n t d",
     biased=lambda scores, bias: (scores + bias).softmax(-1),
     output=True,
+    bias_scale=lambda module: 1.0,
+    flattened=None,
 ):
     """Attend with another scale, softmax, order of channels or place of the bias."""
 
@@ -181,10 +199,12 @@ def attended(
 
         query, key, value = (split(f(x)) for f in (module.query, module.key, module.value))
         scores = query @ key.mT * scale(module, x)
-        bias = module.bias()[:, None]
+        bias = bias_scale(module) * module.bias()[:, None]
         weights = (scores + bias).softmax(axis) if axis != -1 else biased(scores, bias)
         back = pattern.split(" -> ")
-        out = rearrange(weights @ value, f"{back[1]} -> {back[0]}")
+        out = weights @ value
+        out = flattened(out) if flattened else rearrange(out, f"{back[1]} -> {back[0]}")
+        out = out.reshape(x.shape)
         return module.output(out) if output else out
 
     return run
@@ -221,11 +241,23 @@ RELATIVE_ATTENTION = ModuleExercise(
             attended(biased=lambda scores, bias: (scores + bias.mT).softmax(-1)),
             "the bias is transposed: its rows are queries, as those of the scores.",
         ),
+        (
+            attended(bias_scale=lambda module: module.head_dim**-0.5),
+            "the bias is added after the scale: only the scores are divided.",
+        ),
+        *(
+            (
+                attended(flattened=flattened),
+                "before you flatten, move the heads back behind the tokens: (b, n, t, heads, d).",
+            )
+            for flattened in (torch.clone, lambda out: out.transpose(1, 2))
+        ),
         (attended(output=False), "the last layer, `output`, is missing."),
     ),
     hints=(
         "four linear layers from dim to dim, and `self.bias`, with dim // head_dim heads.",
-        "the bias is (heads, t, t), the scores (b, heads, n, t, t): give it an axis for n.",
+        "the bias is (heads, t, t): it fits scores of shape (b, n, heads, t, t) as it is; for "
+        "(b, heads, n, t, t), give it an axis for n.",
         "split query, key and value into heads; score, scale, add the bias, softmax; weigh the "
         "values; put the heads side by side again, and end with `output`.",
     ),
@@ -342,6 +374,11 @@ def norm_at_the_end(part, x):
     return x + part.feed_forward_norm(part.feed_forward(x))
 
 
+def old_x_around_feed_forward(part, x):
+    y = x + part.attend(part.attention_norm(x))
+    return x + part.feed_forward(part.feed_forward_norm(y))
+
+
 def side_by_side(part, x):
     y = part.feed_forward(part.feed_forward_norm(x))
     return x + part.attend(part.attention_norm(x)) + y
@@ -376,8 +413,14 @@ MAXVIT_BLOCK = ModuleExercise(
         (layers_by(without_feed_forward), "the feed-forward layer is missing, with its shortcut."),
         (layers_by(post_norm), "MaxViT is pre-norm: a norm opens each branch, none follows the +."),
         (layers_by(norm_at_the_end), "a norm opens each branch; yours stands at its end."),
+        (
+            layers_by(old_x_around_feed_forward),
+            "the second shortcut takes the sum after the attention, not the old x.",
+        ),
         (layers_by(side_by_side), "the feed-forward layer gets the sum after the attention."),
         (with_activation(gelu), "hand the activation on to MBConv and the feed-forward layers."),
+        (with_activation(gelu, MBConv), "hand the activation on to MBConv, too."),
+        (with_activation(gelu, FeedForward), "hand the activation on to the feed-forward layers."),
         (with_activation(F.gelu), "the default activation is `gelu`, the tanh form."),
     ),
     hints=(

@@ -147,7 +147,7 @@ class Raising(exercises.modules.MBConv):
         (Detached, "gives norm.weight no gradient: `forward` must compute with it, undetached."),
         (Unheard, "trains otherwise: the momentum of norm is 0.01: use `BatchNorm`."),
         (Scaled, r"MBConv\(in_dim=8, dim=8\) got the shape right, but \d+ of 480 values wrong\."),
-        (Extra, "has more.weight, which the package's has not."),
+        (Extra, "has more.weight, which the package's does not have."),
         (Renamed, r"should have expand.weight of shape \(32, 8, 1, 1\); it has widen.weight"),
         (OtherShape, r"has expand.weight of shape \(8, 8, 1, 1\), not \(32, 8, 1, 1\)."),
         (Several, "returned list, not a tensor."),

@@ -49,8 +49,8 @@ def draw_attended(image, rows, query, title):
             _write_percents(axes, weights, group)
         row, column = np.unravel_index(weights.argmax(), (h, w))
         most = f"{weights.max():.0%} at row {row}, column {column}"
-        axes.set_title(f"head {head}: most,\n{most}", fontsize=FONT)
-        described.append(f"head {head}: most, {most}")
+        axes.set_title(f"head {head}: largest weight\n{most}", fontsize=FONT)
+        described.append(f"head {head}: largest weight {most}")
     start = f"From row {query[0]}, column {query[1]} of {h} x {w} tokens"
     told = "; ".join(described)
     return figure, f"{title}. {start}, in a group of {group.sum()}: {told}."

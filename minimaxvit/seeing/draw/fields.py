@@ -5,6 +5,7 @@ from textwrap import fill
 
 import numpy as np
 import torch
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -16,7 +17,7 @@ from .style import DPI
 FONT = 12  # large enough for a page of 400 pixels
 LINE = 66  # characters of a title that fit into one line
 COLUMNS = 2
-CAPTION = "(one scale; +: the token; square with 50% solid, with 99% dashed)"
+CAPTION = "(gray: square root, one scale; +: token; 50% solid, 99% dashed)"
 DRAWN = (0.5, 0.99)  # fractions whose square is drawn
 WHITE_EDGE = withStroke(linewidth=3, foreground="white")
 
@@ -24,8 +25,9 @@ WHITE_EDGE = withStroke(linewidth=3, foreground="white")
 def draw_fields(panels, title):
     """Draw fields, one per panel, from white for 0 to black for the largest value of all.
 
-    A panel is (label, field, center), the field (h, w) and its center as for `extent`. The squares
-    that hold 50% and 99% are framed. Returns the figure and its alt text.
+    Gray goes by the square root, or wide fields would look blank beside narrow ones. A panel is
+    (label, field, center), the field (h, w) and its center as for `extent`. The squares that hold
+    50% and 99% are framed. Returns the figure and its alt text.
     """
     rows = ceil(len(panels) / COLUMNS)
     figure = Figure(figsize=(7, 1 + 3.9 * rows), dpi=DPI, layout="constrained")
@@ -34,7 +36,7 @@ def draw_fields(panels, title):
     for place, (label, field, center) in enumerate(panels, start=1):
         found = extent(torch.as_tensor(field), center, DRAWN)
         axes = figure.add_subplot(rows, COLUMNS, place)
-        axes.imshow(np.asarray(field), cmap="Greys", vmin=0, vmax=darkest)
+        axes.imshow(np.asarray(field), cmap="Greys", norm=PowerNorm(0.5, 0, darkest))
         axes.plot(*center[::-1], "k+", path_effects=[WHITE_EDGE])
         for side, dashes in zip(found.sides, ("-", "--"), strict=True):
             _frame_square(axes, center, side, dashes)

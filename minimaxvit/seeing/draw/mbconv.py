@@ -40,7 +40,7 @@ def draw_mbconv(shapes, title):
     figure = Figure(figsize=(5.8, depth + 0.1), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=12)
     axes = figure.subplots()
-    axes.set_title("each as wide as its channels, as high as its rows", fontsize=10)
+    axes.set_title("each box is as wide as its channels, as high as its rows", fontsize=10)
     for name, label in ROUTE.items():
         _box(axes, name, BRANCH, middles[name], sizes[name])
         text = f"{label}\n{_sides(shapes[name])}"

@@ -22,7 +22,9 @@ def draw_partitions(image, side, window):
     grid = group_map(grid_partition, side, side, window)
     chosen = (block.max() + 1) // 2
     figure = Figure(figsize=(7, 4.6), dpi=DPI, layout="constrained")
-    figure.suptitle("Groups of one size in two ways:\nonly which tokens share a group differs")
+    figure.suptitle(
+        "Two ways to cut a map into groups of one size:\nthey differ in which tokens share a group"
+    )
     left, right = figure.subplots(1, 2, sharey=True)
     _draw_groups(left, image, block, chosen)
     left.set_title(f"Block: a group is\n{(block == chosen).sum()} neighbors", fontsize=FONT)

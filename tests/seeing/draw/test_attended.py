@@ -40,7 +40,7 @@ def test_each_head_lies_over_the_image_on_one_scale(rows):
         row, column = np.unravel_index(weights.argmax(), weights.shape)
         said = f"{weights.max():.0%} at row {row}, column {column}"
         assert axes.get_title() == f"head {head}: most,\n{said}"
-        assert f"head {head}: most, {said}" in alt
+        assert f"head {head}: largest weight {said}" in alt
         assert axes.patches[0].get_xy() == (1.5, 4.5)  # the query's frame
     start = "Six heads. From row 5, column 2 of 8 x 8 tokens, in a group of 16: head 1"
     assert alt.startswith(start)

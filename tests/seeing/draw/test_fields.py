@@ -19,6 +19,7 @@ def test_fields_are_drawn_with_the_squares_of_the_alt_text():
         "of it has 8 pixels; it is worth 16 of 256 pixels. even: half of it within 13 x 13 pixels"
     )
     assert one.images[0].get_clim() == even.images[0].get_clim() == (0, 1)
+    assert one.images[0].norm(0.25) == 0.5  # the square root
     assert even.get_xlim() == (-0.5, 15.5)
     figure, _ = draw_fields([("aside", field, (2.5, 9.5))], "Far")
     (cross,) = figure.axes[0].lines
