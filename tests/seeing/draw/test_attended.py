@@ -39,7 +39,7 @@ def test_each_head_lies_over_the_image_on_one_scale(rows):
         assert {tuple(layer.get_extent()) for layer in axes.images} == {(-0.5, 7.5, 7.5, -0.5)}
         row, column = np.unravel_index(weights.argmax(), weights.shape)
         said = f"{weights.max():.0%} at row {row}, column {column}"
-        assert axes.get_title() == f"head {head}: most,\n{said}"
+        assert axes.get_title() == f"head {head}: largest weight\n{said}"
         assert f"head {head}: largest weight {said}" in alt
         assert axes.patches[0].get_xy() == (1.5, 4.5)  # the query's frame
     start = "Six heads. From row 5, column 2 of 8 x 8 tokens, in a group of 16: head 1"
