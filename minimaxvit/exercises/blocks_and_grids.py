@@ -72,8 +72,8 @@ PASTE_GRID = Exercise(
     hints=(
         "reverse the line of grid_partition: what was right of the arrow is now left of it.",
         "the left side is b (n1 n2) (g1 g2) c; on the right, the map's rows are (g1 n1).",
-        "each pair in parentheses can be split in many ways, so give one size of each, n1=h // grid "
-        "and g1=grid.",
+        "each pair in parentheses can be split in many ways, so give one size of each, "
+        "n1=h // grid and g1=grid.",
     ),
 )
 
