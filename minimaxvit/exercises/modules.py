@@ -189,7 +189,7 @@ def attended(
     biased=lambda scores, bias: (scores + bias).softmax(-1),
     output=True,
     bias_scale=lambda module: 1.0,
-    flattened=None,
+    joined=None,
 ):
     """Attend with another scale, softmax, order of channels or place of the bias."""
 
@@ -202,9 +202,8 @@ def attended(
         bias = bias_scale(module) * module.bias()[:, None]
         weights = (scores + bias).softmax(axis) if axis != -1 else biased(scores, bias)
         back = pattern.split(" -> ")
-        out = weights @ value
-        out = flattened(out) if flattened else rearrange(out, f"{back[1]} -> {back[0]}")
-        out = out.reshape(x.shape)
+        out = weights @ value  # (b, heads, n, t, d)
+        out = joined(out, x.shape) if joined else rearrange(out, f"{back[1]} -> {back[0]}")
         return module.output(out) if output else out
 
     return run
@@ -247,10 +246,10 @@ RELATIVE_ATTENTION = ModuleExercise(
         ),
         *(
             (
-                attended(flattened=flattened),
+                attended(joined=joined),
                 "before you flatten, move the heads back behind the tokens: (b, n, t, heads, d).",
             )
-            for flattened in (torch.clone, lambda out: out.transpose(1, 2))
+            for joined in (torch.reshape, lambda out, shape: out.transpose(1, 2).reshape(shape))
         ),
         (attended(output=False), "the last layer, `output`, is missing."),
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+import torch.nn.functional as F
 from nbclient import NotebookClient
 from torch import nn
 
@@ -198,6 +199,14 @@ def test_a_table_that_is_no_parameter_is_said_to_get_no_gradient():
             self.register_buffer("table", table)
 
     assert "gives table no gradient" in wrong(exercises.POSITION_BIAS, Buffered)
+
+
+def test_a_case_with_pytorchs_gelu_is_told_from_the_default():
+    class Halved(exercises.MBCONV.truth):
+        def forward(self, x):
+            return super().forward(x) / (2 if self.activation is F.gelu else 1)
+
+    assert "expansion=2, activation=F.gelu) got the shape right" in wrong(MBCONV, Halved)
 
 
 def test_layers_in_a_plain_list_are_missed_by_name():
