@@ -16,7 +16,7 @@ def draw_scales(dims, largest, keys):
     """
     spread = {scale: max(weights) - min(weights) for scale, weights in largest.items()}
     steadiest = min(spread, key=spread.get)
-    title = f"As d grows, the largest weight changes least: scores {steadiest}"
+    title = f"With scores {steadiest}, the largest weight changes least as d grows"
     figure = Figure(figsize=(5.8, 4.4), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=11)
     axes = figure.subplots()

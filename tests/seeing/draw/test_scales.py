@@ -18,7 +18,6 @@ def test_the_title_says_which_scale_is_steadiest_whatever_its_weights():
     hump = {"hump": [0.1, 0.9, 0.1]}  # its ends agree, and it is not steady
     for largest in (steady | falling | hump, hump | falling | steady):
         figure, alt = draw_scales((2, 8, 32), largest, keys=4)
-        assert (
-            figure.get_suptitle() == "As d grows, the largest weight changes least: scores steady"
-        )
+        title = "With scores steady, the largest weight changes least as d grows"
+        assert figure.get_suptitle() == title
         assert alt.startswith(figure.get_suptitle())
