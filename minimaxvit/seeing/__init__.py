@@ -19,7 +19,7 @@ from .draw.partitions import draw_partitions
 from .draw.paths import draw_reach
 from .draw.photograph import photograph
 from .draw.qkv import draw_qkv
-from .draw.rumour import draw_rumour
+from .draw.rumor import draw_rumor
 from .draw.scales import draw_scales
 from .draw.show import show
 from .draw.shuffled import draw_shuffled, shuffle_patches

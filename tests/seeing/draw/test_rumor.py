@@ -1,10 +1,10 @@
-"""The rumour's input is drawn with its one token in color, and accuracies in percent beside it."""
+"""The rumor's input is drawn with its one token in color, and accuracies in percent beside it."""
 
 import numpy as np
 import torch
 
-from minimaxvit.experiments.rumour import begin
-from minimaxvit.seeing import draw_rumour
+from minimaxvit.experiments.rumor import begin
+from minimaxvit.seeing import draw_rumor
 
 
 def drawn():
@@ -13,7 +13,7 @@ def drawn():
     knows = np.full((4, 4), 0.25)
     knows[2] = 0.994
     panels = {"One": knows, "Other": np.ones((4, 4))}
-    return given, panels, *draw_rumour(given, panels, "A title")
+    return given, panels, *draw_rumor(given, panels, "A title")
 
 
 def test_the_input_is_gray_but_for_one_token_in_its_color():

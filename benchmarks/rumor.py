@@ -1,8 +1,8 @@
-"""Spread the rumour through layers of several kinds, and hold what is heard against its bound.
+"""Spread the rumor through layers of several kinds, and hold what is heard against its bound.
 
-    python benchmarks/rumour.py
+    python benchmarks/rumor.py
 
-Rows already in benchmarks/results/rumour.json are not measured again.
+Rows already in benchmarks/results/rumor.json are not measured again.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from freshness import changed, hashes
 
 from minimaxvit import BlockAttention, GridAttention
 from minimaxvit.atomic_write import atomic_write
-from minimaxvit.experiments.rumour import (
+from minimaxvit.experiments.rumor import (
     Neighbors,
     Shifted,
     accuracy,
@@ -28,17 +28,17 @@ from minimaxvit.experiments.rumour import (
     heard,
     mean_reach,
     reached,
-    spread_rumour,
+    spread_rumor,
 )
 from minimaxvit.training.allocator import keep_memory
 from minimaxvit.training.device import choose_device
 
-RESULTS = Path(__file__).parent / "results" / "rumour.json"
+RESULTS = Path(__file__).parent / "results" / "rumor.json"
 WINDOW = 4
 FILES = [
     *(f"minimaxvit/{name}.py" for name in "partition position attention layers block".split()),
-    "minimaxvit/experiments/rumour.py",
-    "benchmarks/rumour.py",
+    "minimaxvit/experiments/rumor.py",
+    "benchmarks/rumor.py",
 ]
 SEEDS = (0, 1, 2)
 
@@ -57,7 +57,7 @@ CASES = {
     "block, shifted block": ((BlockAttention, Shifted), 16, 1000, 64),
     "two convolutions": ((Neighbors, Neighbors), 16, 1000, 64),
     "full attention": ((partial(everyone, side=16),), 16, 2000, 64),
-    "block, grid on 32 x 32": ((BlockAttention, GridAttention), 32, 4000, 16),
+    "block, grid on 32 x 32": ((BlockAttention, GridAttention), 32, 10_000, 16),
 }
 
 
@@ -67,7 +67,7 @@ def measure(name, seed):
     keep_memory()
     layers, side, steps, batch = CASES[name]
     started = time.perf_counter()
-    listeners = spread_rumour(layers, side, WINDOW, steps, seed, batch)
+    listeners = spread_rumor(layers, side, WINDOW, steps, seed, batch)
     seconds = time.perf_counter() - started
     share = mean_reach(layers, side, WINDOW)
     middle = side // 2 * side + side // 2
@@ -103,6 +103,7 @@ def main():
     }
     done = {(row["name"], row["seed"]) for row in kept["rows"]}
     todo = [(name, seed) for seed in SEEDS for name in CASES if (name, seed) not in done]
+    todo.sort(key=lambda each: CASES[each[0]][2], reverse=True)  # the longest first
     with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
         jobs = [pool.submit(measure, *each) for each in todo]
         for job in as_completed(jobs):

@@ -1,4 +1,4 @@
-"""The rumour: the map that the tokens are given, beside how often each of them knows the color."""
+"""The rumor: the map that the tokens are given, beside how often each of them knows the color."""
 
 from math import ceil
 from textwrap import fill
@@ -14,7 +14,7 @@ COLORS = {"orange": "#d55e00", "blue": "#0072b2", "green": "#009e73", "pink": "#
 KNOWS = 0.6  # an accuracy between guessing, a quarter, and knowing, 1
 
 
-def draw_rumour(given, panels, title):
+def draw_rumor(given, panels, title):
     """Draw a map of gray noise with its colored token, and one map of accuracies per panel.
 
     `given` is (1 + colors, h, w), as `begin` makes it; `panels` maps a label to accuracies (h, w)

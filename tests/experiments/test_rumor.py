@@ -1,10 +1,10 @@
-"""The rumour: which tokens it can reach, which it cannot, and that training gets there."""
+"""The rumor: which tokens it can reach, which it cannot, and that training gets there."""
 
 import pytest
 import torch
 
 from minimaxvit import BlockAttention, GridAttention
-from minimaxvit.experiments.rumour import (
+from minimaxvit.experiments.rumor import (
     COLORS,
     Neighbors,
     Shifted,
@@ -13,7 +13,7 @@ from minimaxvit.experiments.rumour import (
     bound,
     heard,
     reached,
-    spread_rumour,
+    spread_rumor,
 )
 from minimaxvit.partition import block_partition, grid_partition
 from minimaxvit.seeing import group_map
@@ -74,7 +74,7 @@ def test_always_predicting_one_color_is_right_once_in_four():
     def stubborn(maps):
         return torch.eye(COLORS)[1].view(1, -1, 1, 1).expand(len(maps), -1, 8, 8)
 
-    assert accuracy(stubborn, 8, rumours=400) == 0.25
+    assert accuracy(stubborn, 8, rumors=400) == 0.25
 
 
 def test_the_bound_is_knowing_or_guessing():
@@ -84,17 +84,17 @@ def test_the_bound_is_knowing_or_guessing():
 @pytest.mark.slow
 @pytest.mark.parametrize("layers", [(BlockAttention,), (GridAttention,)])
 def test_training_tells_exactly_the_tokens_that_are_reached(layers):
-    listeners = spread_rumour(layers, 8, 4, steps=150)
+    listeners = spread_rumor(layers, 8, 4, steps=150)
     for place in (0, 28):
         accuracies = heard(listeners, 8, place)
         can = reached(layers, 8, 4, place)
         assert accuracies[can].min() > 0.95
-        assert accuracies[~can].max() < 0.45  # a quarter, and luck in 200 rumours
+        assert accuracies[~can].max() < 0.45  # a quarter, and luck in 200 rumors
         assert abs(accuracies.mean() - bound(can.float().mean())) < 0.05
 
 
 def test_a_run_can_be_repeated_to_the_last_bit():
-    one, other = (spread_rumour([BlockAttention], 4, 2, steps=3, seed=5) for _ in range(2))
+    one, other = (spread_rumor([BlockAttention], 4, 2, steps=3, seed=5) for _ in range(2))
     for some, others in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(some, others)
 
@@ -103,7 +103,7 @@ def test_a_run_leaves_the_random_state_of_the_caller_alone():
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    spread_rumour([BlockAttention], 4, 2, steps=1)
+    spread_rumor([BlockAttention], 4, 2, steps=1)
     reached([BlockAttention], 4, 2, 0)
     assert torch.equal(torch.rand(3), expected)
 

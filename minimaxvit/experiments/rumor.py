@@ -1,4 +1,4 @@
-"""The rumour: an experiment in which training itself shows which tokens depend on which.
+"""The rumor: an experiment in which training itself shows which tokens depend on which.
 
 On a map of gray noise, one token carries one of four colors, and *every* token must predict which.
 A token that the color has not reached can only guess, so no training lifts accuracy above `bound`.
@@ -84,8 +84,8 @@ def begin(colors, places, side, generator):
     return maps.unflatten(2, (side, side))
 
 
-def spread_rumour(layers, side, window, steps, seed=0, batch=64):
-    """Train `Listeners` on maps of side x side, each with a rumour of its own, and return them."""
+def spread_rumor(layers, side, window, steps, seed=0, batch=64):
+    """Train `Listeners` on maps of side x side, each with a rumor of its own, and return them."""
     listeners = fresh(layers, window, seed)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(listeners.parameters(), fused=True)
@@ -103,21 +103,21 @@ def spread_rumour(layers, side, window, steps, seed=0, batch=64):
 
 
 @torch.inference_mode()
-def heard(listeners, side, place, rumours=200, seed=1):
-    """Measure the accuracy of each token for rumours begun at `place`: (side, side), 0 to 1."""
+def heard(listeners, side, place, rumors=200, seed=1):
+    """Measure the accuracy of each token for rumors begun at `place`: (side, side), 0 to 1."""
     generator = torch.Generator().manual_seed(seed)
-    colors = torch.arange(rumours) % COLORS
-    maps = begin(colors, torch.full((rumours,), place), side, generator)
-    predicted = listeners(maps).argmax(1)  # (rumours, h, w)
+    colors = torch.arange(rumors) % COLORS
+    maps = begin(colors, torch.full((rumors,), place), side, generator)
+    predicted = listeners(maps).argmax(1)  # (rumors, h, w)
     return (predicted == colors.view(-1, 1, 1)).float().mean(0)
 
 
 @torch.inference_mode()
-def accuracy(listeners, side, rumours=2000, seed=1):
-    """Measure the accuracy of all tokens for rumours that begin anywhere: 0 to 1."""
+def accuracy(listeners, side, rumors=2000, seed=1):
+    """Measure the accuracy of all tokens for rumors that begin anywhere: 0 to 1."""
     generator = torch.Generator().manual_seed(seed)
-    colors = torch.arange(rumours) % COLORS  # all equally often: guessing gets a quarter
-    places = torch.randint(side * side, (rumours,), generator=generator)
+    colors = torch.arange(rumors) % COLORS  # all equally often: guessing gets a quarter
+    places = torch.randint(side * side, (rumors,), generator=generator)
     predicted = [
         listeners(begin(some, there, side, generator)).argmax(1)
         for some, there in zip(colors.split(200), places.split(200), strict=True)
@@ -146,6 +146,6 @@ def bound(fraction):
 
 
 def mean_reach(layers, side, window):
-    """Say what fraction of the map a rumour reaches, averaged over where it begins."""
+    """Say what fraction of the map a rumor reaches, averaged over where it begins."""
     reach = [reached(layers, side, window, place) for place in range(side * side)]
     return torch.stack(reach).float().mean().item()
