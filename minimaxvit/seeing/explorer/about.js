@@ -4,7 +4,7 @@ function about(tool) {
   const { data, chosen, set } = tool, [H, W] = data.side, zoom = Math.max(1, Math.round(192 / W));
   const image = make("canvas", {
     width: W * zoom, height: H * zoom, tabIndex: 0, role: "application", data: { of: "image" },
-    "aria-label": "The plain image. Arrow keys move the query, Enter locks it, Escape unlocks it.",
+    "aria-label": "The plain image. Arrow keys move the framed token, Enter locks it, Escape unlocks it.",
   });
   const layer = data.attending.find((each) => each.name === chosen.layer) ?? data.layers[0], { size } = layer;
   image.addEventListener("pointermove", (event) => {
@@ -22,17 +22,23 @@ function about(tool) {
   const top = data.networks[chosen.network].predictions[chosen.image].slice(0, 3);
   const said = top.map(([name, probability]) => `${name} ${(100 * probability).toFixed(1)}%`).join(", ");
   const classes = `Whatever the image shows, the network answers with ${data.answers}.`;
+  const state = make("span", { data: { of: "lock" } });
+  const unlock = make("button", { type: "button", data: { choice: "unlock" }, on: { click: () => set({ locked: false, key: null }) } }, "unlock");
   const box = make(
     "div", { className: "mmv-about" }, image,
     make("div", {}, several("image", images), several("network", networks), make("span", { data: { of: "prediction" } }, `prediction: ${said}`),
       data.classes
         ? make("details", { className: "mmv-note" }, make("summary", {}, classes), data.classes.join(", "))
-        : make("span", { className: "mmv-note" }, classes)),
+        : make("span", { className: "mmv-note" }, classes),
+      make("span", {}, state, " ", unlock)),
   );
   const draw = () => {
     const [row, column] = tool.tokenAt(size);
     drawImage(tool, image);
     frameToken(image, row * size[1] + column, size);
+    const where = chosen.extra === null ? `row ${row}, column ${column} of ${size.join(" x ")}` : `extra token ${chosen.extra + 1}`;
+    state.textContent = chosen.locked ? `Locked at ${where}.` : "A click or tap on a patch locks it.";
+    unlock.hidden = !chosen.locked;
   };
   return { box, draw };
 }

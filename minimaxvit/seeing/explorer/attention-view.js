@@ -6,9 +6,9 @@ function attentionView(tool) {
   if (chosen.head >= first.heads) chosen.head = -1;
   const panels = (chosen.beside ? pair : [first]).map((layer) => makePanel(tool, layer)), several = panels.length > 1;
   const [tops, more] = ["top", "more"].map((part) => panels.map((panel) => panel[part]));
-  const controls = make("div", { className: "mmv-groups" }, layerGroup(tool, first, pair), ...settings(tool, panels.map((panel) => panel.layer)));
   const row = (...children) => make("div", { className: "mmv-panels" }, ...children);
-  body.append(signs(), ...(several ? [row(...tops), controls, row(...more)] : [row(...tops, ...more), controls]));
+  const layers = layerGroup(tool, first, pair), controls = make("div", { className: "mmv-groups" }, ...settings(tool, panels.map((panel) => panel.layer)));
+  body.append(layers, signs(tool), ...(several ? [row(...tops), controls, row(...more)] : [row(...tops, ...more), controls]));
   return () => {
     const seen = panels.map((panel) => look(tool, panel.layer));
     const values = seen.map((each) => each.values);
@@ -48,8 +48,9 @@ function pairOf(attending, layer) {
 }
 
 // What the two kinds of frames mean.
-function signs() {
-  const sign = (kind) => make("span", { className: `mmv-sign ${kind}` });
-  return make("p", { className: "mmv-note" }, sign(""), " the patch, or token, that you point at; a click holds it. ",
-    sign("mmv-dashed"), " its strongest key, or the one that you point at while the token is held.");
+function signs(tool) {
+  const sign = (kind) => make("span", { className: `mmv-sign ${kind}` }), [asked, other] = rolesOf(tool);
+  const strongest = asked === "query" ? "the key that it attends to most" : "the query that attends to it most";
+  return make("p", { className: "mmv-note" }, sign(""), ` the ${asked}: the token (a patch) that you point at. `,
+    sign("mmv-dashed"), ` ${strongest} or, while the ${asked} is locked, the ${other} that you point at. Rows, columns and pixels are counted from 0.`);
 }

@@ -7,9 +7,16 @@ const VIEWS = {
   fields: ["Receptive fields", fieldsView],
   rule: ["P * G >= H", ruleView],
 };
+// For each view, and where the direction matters, for both.
 const HINTS = {
-  attention: "Point at a patch of a picture (or tap it, or use the arrow keys): the patches with a ring are those that it attends to, wider and brighter for more weight.",
-  overview: "Point at a patch of the image, and see what each head makes it attend to; choose a head to see it large.",
+  attention: {
+    to: "Point at a patch of a picture (or tap it, or use the arrow keys): a ring marks each token that it attends to, and a wider, brighter ring means more weight.",
+    by: "Point at a patch of a picture (or tap it, or use the arrow keys): a ring marks each token that attends to it, and a wider, brighter ring means more weight.",
+  },
+  overview: {
+    to: "Point at a patch of the image, and see what it attends to in each head; choose a head to see it large.",
+    by: "Point at a patch of the image, and see which tokens attend to it in each head; choose a head to see it large.",
+  },
   fields: "Point at a patch of any map, and see on which pixels of the image it depends after each layer.",
 };
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -48,7 +55,7 @@ function start(root) {
     view: data.attending.length ? "attention" : "fields", network: 0, image: 0, at: [0.5, 0.5],
     extra: null, key: null, locked: false, layer: (paired ?? data.attending[0])?.name, beside: Boolean(paired),
     head: -1, terms: "both", soft: true, direction: "to", mass: 1, shared: true, strength: 100, parts: "all",
-    gates: true, side: 16, window: 4, grid: 4, revealed: false,
+    gates: true, side: 16, window: 4, grid: 4, wanted: { window: 4, grid: 4 }, revealed: false,
   };
   const body = make("div", { className: "mmv-body" });
   let draw = () => {};
@@ -86,7 +93,7 @@ function start(root) {
     const extra = chosen.extra !== null && layer.asking?.has(layer.size[0] * layer.size[1] + chosen.extra);
     const ofKeys = chosen.view === "attention" && (event.shiftKey || chosen.locked || extra);
     if (step && ofKeys) chosen.key = nextKey(tool, layer, step);
-    else if (step && chosen.locked) say("The query is locked: Escape unlocks it.");
+    else if (step && chosen.locked) say("The token is locked: Escape unlocks it.");
     else if (step) move(row + step[0], column + step[1], layer.size);
     else if (event.key === "Enter") chosen.locked = !chosen.locked;
     else if (event.key === "Escape") Object.assign(chosen, { locked: false, key: null });
@@ -104,7 +111,7 @@ function start(root) {
     });
     body.replaceChildren(make("nav", { className: "mmv-tabs" }, ...tabs));
     const head = chosen.view === "rule" ? null : about(tool);
-    if (head) body.append(make("p", { className: "mmv-hint" }, HINTS[chosen.view]), head.box);
+    if (head) body.append(make("p", { className: "mmv-hint" }, HINTS[chosen.view][chosen.direction] ?? HINTS[chosen.view]), head.box);
     const view = VIEWS[chosen.view][1](tool);
     draw = () => {
       head?.draw();

@@ -23,12 +23,31 @@ function fieldsView(tool) {
   const scale = legend(tool);
   body.append(
     ...(controls.length ? [group("What counts as a path", ...controls)] : []), scale.box,
-    make("p", { className: "mmv-note" }, "Hatched: no path leads there (effective: less than a thousandth of the largest). Exact fields and paths are counted. " +
-      `Effective fields are measured, as the mean over ${data.images.length} images with all parts at work. Rollout is a heuristic, for the image chosen.`),
+    make("p", { className: "mmv-note" }, notes(data)),
     ...rows.map((row) => row.box),
   );
   scale.tell("0%", "100%", "of the largest value in each map (effective: its square root)");
   return () => rows.forEach((row) => row.draw());
+}
+
+// How the four maps come about, and what their numbers mean.
+function notes({ images, layers }) {
+  const gates = layers.some((layer) => hasGate(layer.reads));
+  const measured = images.length === 1 ? "for this image" : `as the mean over all ${images.length} images`;
+  return (
+    "Hatched: nothing comes from there. Paths are counted exactly. Effective fields are measured by gradients, " +
+    `${measured}, with all parts at work, and hatched below about a thousandth of the largest value. ` +
+    `Rollout multiplies attention weights, for the image chosen: a heuristic${gates ? ", which leaves out squeeze-excitation" : ""}. ` +
+    "“Half on 40 pixels”: so few of them hold half of the field. “Worth 120 equal pixels”: it is spread as widely as if 120 had an equal share. " +
+    (gates ? "Squeeze-excitation takes the mean of the whole map, so even a convolution that follows it depends on all pixels; choose “is held constant” to see what the rest does." : "")
+  );
+}
+
+// Why a layer has no effective field.
+function tooLarge({ side, limits }, { size }) {
+  const [tokens, pixels] = [size, side].map(([h, w]) => h * w);
+  const text = (number, what, most) => `not measured: ${number.toLocaleString("en")} ${what}, and the limit is ${most.toLocaleString("en")}`;
+  return pixels > limits.pixels ? text(pixels, "pixels in the image", limits.pixels) : text(tokens, "tokens on this map", limits.queries);
 }
 
 // Which kinds of attention each choice leaves out.
@@ -48,7 +67,7 @@ function makeRow(tool, number, means, skipped) {
   const maps = Object.entries(MAPS).map(([of, title]) => {
     const says = make("span", { data: { of: `${of}-says` } });
     if (of === "effective" && !measured) {
-      says.textContent = "not measured: the map or the image is too large";
+      says.textContent = tooLarge(data, layer);
       return { of, says, figure: make("figure", { className: "mmv-none" }, make("figcaption", {}, make("b", {}, title), says)) };
     }
     const canvas = make("canvas", {

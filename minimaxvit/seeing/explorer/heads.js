@@ -15,7 +15,7 @@ function makeHeads(tool, layer) {
   const title = make("p", { className: "mmv-note" });
   const draw = (seen, range) => {
     if (!numbers.length) return;
-    title.textContent = `Each head by itself${inWords(range)}, with its largest value; choose one to see it large:`;
+    title.textContent = `Each head by itself${inWords(range)}, with its largest value for this token; choose one to see it large:`;
     heads.forEach((head, i) => {
       drawHead(tool, seen, head, seen.line(numbers[i]), range);
       head.button.setAttribute("aria-pressed", numbers[i] === chosen.head);

@@ -59,10 +59,16 @@ function wordsOf(place, size) {
   return isExtra(place, size) ? nameOf(place, size) : `row ${row}, column ${column}`;
 }
 
+// What to call the token that is asked about, and those that it is shown with: a query and its keys,
+// or a key and its queries.
+function rolesOf({ chosen }) {
+  return chosen.direction === "to" ? ["query", "key", "keys"] : ["key", "query", "queries"];
+}
+
 // One sentence on what a picture shows.
 function captionOf({ chosen }, { layer, place, size, grid, cells, values, strongest }) {
   const to = chosen.direction === "to", number = grid[0] * grid[1] + layer.extra, [first] = strongest;
   return `The token at ${wordsOf(place, size)} ${to ? "attends to" : "is attended to by"} ${cells.length} of ${number} tokens, ` +
     `most ${to ? "to" : "by"} the one at ${wordsOf(cells[first].place, grid)}: ${values[first].toFixed(3)}` +
-    (chosen.locked ? ". It is locked; Escape unlocks it." : ".");
+    (chosen.locked ? ". It is locked; a click or tap on it unlocks it." : ".");
 }

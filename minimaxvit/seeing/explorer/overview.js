@@ -21,7 +21,7 @@ function overview(tool) {
     });
     const all = rangeOf(seen.flatMap((each) => each.lines), chosen.soft);
     const scales = chosen.shared ? "one scale for all" : "each head on a scale of its own";
-    scale.tell(...all, `${chosen.soft ? "attention weight" : "logit"}, ${scales}; below each head its largest value`);
+    scale.tell(...all, `${chosen.soft ? "attention weight" : "logit"}, ${scales}; below each head its largest value, for the framed token alone`);
     rows.forEach(({ heads }, i) =>
       heads.forEach((head, j) => {
         const line = seen[i].lines[j];

@@ -40,21 +40,31 @@ function cellOf(layer) {
 
 function makePicture(tool, layer) {
   const { chosen } = tool, [H, W] = tool.data.side, [h, w] = layer.size, zoom = Math.max(1, Math.round(384 / W));
+  const [asked, other] = rolesOf(tool);
   const picture = make("canvas", {
     width: W * zoom, height: H * zoom, tabIndex: 0, role: "application", data: { of: "picture", choice: `picture:${layer.name}` },
-    "aria-label": `${layer.name}, ${h} x ${w} tokens. Arrow keys move the query, Enter locks it, ` +
-      "Escape unlocks it; when it is locked, or with shift, arrow keys choose a key.",
+    "aria-label": `${layer.name}, ${h} x ${w} tokens. Arrow keys move the ${asked}, Enter locks it, ` +
+      `Escape unlocks it; when it is locked, or with shift, arrow keys choose a ${other}.`,
   });
+  const pointedAt = (event, { grid, cells }) => {
+    const [row, column] = cellAt(event, picture, grid);
+    return cells.findIndex((each) => each.place === row * grid[1] + column);
+  };
   picture.addEventListener("pointermove", (event) => {
-    const { size, grid, cells, place } = look(tool, layer);
-    if (chosen.locked || isExtra(place, size)) {
-      const [row, column] = cellAt(event, picture, grid);
-      const found = cells.findIndex((each) => each.place === row * grid[1] + column);
-      chosen.key = found < 0 ? null : found;
-    } else tool.move(...cellAt(event, picture, size), size);
+    const seen = look(tool, layer), found = pointedAt(event, seen);
+    if (chosen.locked || isExtra(seen.place, seen.size)) chosen.key = found < 0 ? null : found;
+    else tool.move(...cellAt(event, picture, seen.size), seen.size);
     tool.draw();
   });
-  picture.addEventListener("click", (event) => tool.clicked(cellAt(event, picture, look(tool, layer).size), look(tool, layer).size));
+  // A finger does not hover: where it taps a ring beside the locked token, it points.
+  picture.addEventListener("click", (event) => {
+    const seen = look(tool, layer), place = cellAt(event, picture, seen.size), found = pointedAt(event, seen);
+    const elsewhere = `${place}` !== `${tool.tokenAt(seen.size)}`;
+    if (event.pointerType === "touch" && chosen.locked && elsewhere && found >= 0) {
+      chosen.key = found;
+      tool.draw();
+    } else tool.clicked(place, seen.size);
+  });
   picture.addEventListener("keydown", (event) => tool.pressed(event, layer));
   return picture;
 }

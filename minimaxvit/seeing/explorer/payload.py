@@ -7,7 +7,6 @@ the browser can leave scores or bias out, or change the scale, without asking an
 """
 
 import base64
-import math
 from itertools import count
 
 import numpy as np
@@ -21,7 +20,6 @@ from ...position import RelativePositionBias
 from ...steps import Taps
 from ..measure.effective import effective_fields
 from ..measure.extent import extent, middle
-from ..measure.heads import measure_heads
 from ..measure.prepare import prepare
 from ..measure.reads import Read, Sum, lower_network, places_after
 from ..measure.recording import attention_maps
@@ -47,6 +45,7 @@ def payload(networks, images, names, classes, source=None):
         "side": side,
         "answers": name_answers(classes, source),
         "classes": list(classes) if len(classes) <= MOST_CLASSES else None,
+        "limits": {"queries": MOST_QUERIES, "pixels": MOST_PIXELS},
         "palette": [round(255 * channel) for rgb in colormaps["cividis"].colors for channel in rgb],
         "images": [
             {"name": name, "pixels": encode(image.permute(1, 2, 0).cpu().numpy())}
@@ -132,7 +131,7 @@ def _kernels(reads):
 
 def _describe_attention(name, part, attention):
     """Say of a layer's attention what does not depend on weights."""
-    relative, even = _relative(part, attention), measure_heads(attention, attention.weights()).even
+    relative = _relative(part, attention)
     return {
         "block": name.split()[0],
         "kind": type(part).__name__,
@@ -142,7 +141,6 @@ def _describe_attention(name, part, attention):
         "stride": attention.stride,
         "keySize": [attention.key_places.h, attention.key_places.w],
         "keyStride": attention.key_places.stride,
-        "even": None if math.isnan(even) else even,  # only extra tokens ask
         "table": list(relative.table.shape[1:]) if relative else None,
         "index": encode(relative.index.cpu().numpy().astype(np.int16)) if relative else None,
     }

@@ -32,12 +32,16 @@ function fade(canvas, places, size, strength) {
   context.fill(path, "evenodd");
 }
 
-// A ring just inside a patch, the thicker the larger the fraction; the middle stays as it is.
+// A ring just inside a patch, the thicker the larger the fraction, with a light rim that parts dark
+// rings from dark images; the middle stays as it is.
 function ring(context, [x, y, wide, tall], style, fraction) {
   const thick = Math.min(wide, tall) * (0.06 + 0.16 * Math.sqrt(fraction));
   context.strokeStyle = style;
   context.lineWidth = thick;
   context.strokeRect(x + thick / 2, y + thick / 2, wide - thick, tall - thick);
+  context.strokeStyle = "rgb(255 255 255 / 70%)";
+  context.lineWidth = 1;
+  context.strokeRect(x + thick + 0.5, y + thick + 0.5, wide - 2 * thick - 1, tall - 2 * thick - 1);
 }
 
 // A frame around a patch, black on white, so that it shows on any image and leaves the patch free.

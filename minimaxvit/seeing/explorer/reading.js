@@ -1,11 +1,14 @@
 // The numbers read beside a picture, as a list of terms.
 
-const TERMS = {
-  query: "query", group: "group", keys: "keys", strongest: "strongest keys", key: "dashed key", logit: "its logit",
-  sum: "sum of weights", entropy: "entropy", distance: "mean distance",
-};
+function terms([asked, other, others]) {
+  return {
+    query: asked, group: "group", keys: others, strongest: `strongest ${others}`, key: `dashed ${other}`, logit: "its logit",
+    sum: "sum of weights", entropy: "entropy", distance: "mean distance",
+  };
+}
 
-function read({ data, chosen, say }, seen, list) {
+function read(tool, seen, list) {
+  const { chosen, say } = tool, roles = rolesOf(tool), names = terms(roles);
   const { layer, attention, place, size, grid, cells, values, strongest, key } = seen, { s, groups } = layer.read;
   const stride = chosen.direction === "to" ? layer.stride : layer.keyStride;
   const write = (number) => number.toFixed(3), where = (i) => nameOf(cells[i].place, grid);
@@ -19,11 +22,11 @@ function read({ data, chosen, say }, seen, list) {
       ? nameOf(place, size) + locked
       : `row ${row}, column ${column}; pixels ${row * stride} to ${(row + 1) * stride - 1} down, ` +
         `${column * stride} to ${(column + 1) * stride - 1} across${locked}`,
-    group: `${seen.group} of ${groups}${layer.pattern ? `, cut by ${layer.pattern}` : ""}`,
+    group: `number ${seen.group + 1} of ${groups}${layer.pattern ? `, cut by ${layer.pattern}` : ""}`,
     keys: `${cells.length} of ${grid[0] * grid[1] + layer.extra}`,
     strongest: strongest.slice(0, 5).map((i) => `${where(i)}: ${write(values[i])}`).join("; "),
     key: `${where(key)}: ${write(values[key])}`,
-    logit: `${write(score + bias)} = score ${write(score)} + bias ${write(bias)}` +
+    logit: logitInWords(chosen.terms, write(score), write(bias), write(score + bias)) +
       (chosen.head < 0 && layer.heads > 1 ? " (mean of the heads)" : ""),
   };
   if (chosen.soft && chosen.direction === "to") {
@@ -31,11 +34,16 @@ function read({ data, chosen, say }, seen, list) {
     readings.sum = write(values.reduce((sum, weight) => sum + weight, 0));
     readings.entropy = `${write(bits)} bits of ${Math.log2(cells.length).toFixed(2)}; ${(2 ** bits).toFixed(1)} effective keys`;
     if (!isExtra(place, size)) {
-      readings.distance = `${write(distance(layer, place, cells.map((cell) => cell.place), values))} pixels on average; ` +
-        `${write(layer.even)} with uniform attention weights`;
+      const apart = (weights) => write(distance(layer, place, cells.map((cell) => cell.place), weights));
+      readings.distance = `${apart(values)} pixels; ${apart(values.map(() => 1))} if it attended to all of them equally`;
     }
   }
-  say(`${layer.name}: query ${readings.query}; key ${readings.key}`);
+  say(`${layer.name}: ${roles[0]} ${readings.query}; ${roles[1]} ${readings.key}`);
   list.replaceChildren(...Object.entries(readings).flatMap(([name, text]) =>
-    [make("dt", {}, TERMS[name]), make("dd", { data: { of: name } }, text)]));
+    [make("dt", {}, names[name]), make("dd", { data: { of: name } }, text)]));
+}
+
+function logitInWords(terms, score, bias, sum) {
+  if (terms === "both") return `${sum} = score ${score} + bias ${bias}`;
+  return terms === "scores" ? `score ${score} alone, without its bias ${bias}` : `bias ${bias} alone, without its score ${score}`;
 }

@@ -24,7 +24,7 @@ function ruleView({ data, chosen, body, say }) {
   const last = makeAxis("attended", "Grid attention, the last step: the framed token attends to one token in each cell, at the same place (red lines part the G cells).", wide);
   const first = makeAxis("axis", "Block attention, the step before: each of those tokens has already gathered its window (red lines part the windows of P tokens).", wide);
   const result = make("p", { data: { of: "rule" } });
-  const reveal = make("button", { type: "button", data: { choice: "reveal" }, on: { click: () => change({ revealed: true }) } }, "I have guessed: show it");
+  const reveal = make("button", { type: "button", data: { choice: "reveal" }, on: { click: () => change({ revealed: true }) } }, "Show the answer");
   const possible = { side: () => SIDES, window: () => dividers(chosen.side), grid: () => dividers(chosen.side) };
   const sliders = Object.entries({ side: "H, tokens", window: "P, tokens in a window", grid: "G, cells of the grid" }).map(([name, text]) => {
     const value = (i) => `${possible[name]()[i]}`;
@@ -35,12 +35,13 @@ function ruleView({ data, chosen, body, say }) {
     canvas.addEventListener("pointermove", (event) => change({ at: [chosen.at[0], (cellAt(event, canvas, [1, chosen.side])[1] + 0.5) / chosen.side] }));
   }
 
-  // Values that no longer divide the side give way to the next smaller ones that do.
+  // Values that do not divide the side give way to the next smaller ones that do, while it stays.
   function change(changes) {
     Object.assign(chosen, changes);
+    for (const name of ["window", "grid"]) if (name in changes) chosen.wanted[name] = changes[name];
     for (const { name, box } of sliders) {
       const values = possible[name](), input = box.querySelector("input");
-      chosen[name] = values.findLast((value) => value <= chosen[name]) ?? values[0];
+      chosen[name] = values.findLast((value) => value <= (chosen.wanted[name] ?? chosen[name])) ?? values[0];
       input.max = values.length - 1;
       input.value = values.indexOf(chosen[name]);
       box.querySelector("output").textContent = chosen[name];
@@ -55,9 +56,9 @@ function ruleView({ data, chosen, body, say }) {
     const show = (axis, found, every) => drawAxis(axis, found.map((each) => revealed && each), every, query, data.palette);
     show(last, attended, side / grid);
     show(first, reached, p);
+    const number = reached.filter(Boolean).length, found = number < side ? `only ${number} of ${side} tokens` : `all ${side} tokens`;
     result.textContent = revealed
-      ? `${product} is ${p * grid >= side ? "at least" : "less than"} H = ${side}: the framed token depends on ` +
-        `${reached.filter(Boolean).length} of ${side}.`
+      ? `${product} is ${p * grid >= side ? "at least" : "less than"} H = ${side}, and the framed token depends on ${found}.`
       : `${product}, H = ${side}.`;
     say(result.textContent);
   }

@@ -4,11 +4,11 @@ function settings(tool, layers) {
   const { data, chosen, set } = tool, pictures = chosen.view === "attention", { attention } = data.networks[chosen.network];
   const flag = (name, label, key, yes, no) =>
     choice(name, [[true, yes], [false, no]], chosen[key], (value) => set({ [key]: value === "true" }), label);
-  const computed = [], drawn = [];
+  const computed = [], drawn = [], [asked, , others] = rolesOf({ chosen });
   const extra = Math.max(...data.attending.map((layer) => layer.extra));
   if (extra) {
     const queries = [["", "token of the map"], ...Array.from({ length: extra }, (_, i) => [i, `extra token ${i + 1}`])];
-    computed.push(choice("query", queries, chosen.extra ?? "", (i) => set({ extra: i === "" ? null : +i, key: null })));
+    computed.push(choice("query", queries, chosen.extra ?? "", (i) => set({ extra: i === "" ? null : +i, key: null }), asked));
   }
   const most = Math.max(...layers.map((layer) => layer.heads));
   if (pictures && most > 1) {
@@ -29,10 +29,8 @@ function settings(tool, layers) {
       chosen.strength = strength;
       tool.draw();
     };
-    drawn.push(
-      choice("mass", masses, chosen.mass, (mass) => set({ mass: +mass }), "rings on keys"),
-      slider("strength", "marks over the image", [0, 100], chosen.strength, mark, (strength) => `${strength}%`),
-    );
+    if (chosen.soft) drawn.push(choice("mass", masses, chosen.mass, (mass) => set({ mass: +mass }), `rings on ${others}`));
+    drawn.push(slider("strength", "marks over the image", [0, 100], chosen.strength, mark, (strength) => `${strength}%`));
   }
   return [group("What is computed", ...computed), group("How it is drawn", ...drawn)];
 }

@@ -41,8 +41,9 @@ def static_view(model, image, name):
     headings = ("layer", "head", "strongest key", "mean entropy in bits", "mean distance in pixels")
     return (
         f'<p>{title}three queries are shown as examples.</p>\n<img alt="{escape(alt)}" '
-        f'src="data:image/png;base64,{data}">\n<details><summary>Each head, from the middle of the '
-        f"map</summary>{_table(headings, rows)}</details>"
+        f'src="data:image/png;base64,{data}">\n<details><summary>Each head of these layers: the '
+        f"strongest key of the query in the middle of the map, and means over all queries</summary>"
+        f"{_table(headings, rows)}</details>"
     )
 
 
@@ -93,29 +94,30 @@ def _choose_queries(attention):
 
 
 def draw_looks(image, attentions):
-    """Draw what three queries attend to, mean of heads, one row per layer, on one scale.
+    """Draw what three queries attend to, mean of heads, one column per layer, on one scale.
+
+    Columns are narrow, so that the titles can be read on a phone, too.
 
     `image` is uint8 (rows, columns, 3), `attentions` {layer: Attention} of that one image.
     Returns the figure and its alt text.
     """
-    rows = {
+    columns = {
         name: {
             query: attention.row(query, attention.weights())[0].mean(0).cpu().numpy()
             for query in _choose_queries(attention)
         }
         for name, attention in attentions.items()
     }
-    most = max(weights.max() for several in rows.values() for weights in several.values())
-    figure = Figure(figsize=(9, 0.4 + 3.3 * len(rows)), dpi=DPI, layout="constrained")
-    scale = f"white: 0%, black: {most:.0%}"
-    figure.suptitle(
-        f"What framed queries attend to; {scale}; hatched: outside their group", fontsize=11
-    )
-    grid = figure.subplots(len(rows), len(PLACES), squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
+    most = max(weights.max() for several in columns.values() for weights in several.values())
+    tall = max(map(len, columns.values()))
+    figure = Figure(figsize=(5, 0.9 + tall * 5.6 / len(columns)), dpi=DPI, layout="constrained")
+    scale = f"white: 0%, black: {most:.0%}; hatched: outside their group"
+    figure.suptitle(f"What framed queries attend to\n{scale}", fontsize=11)
+    grid = figure.subplots(tall, len(columns), squeeze=False)
     described = []
-    for line, (name, several) in zip(grid, rows.items(), strict=True):
+    for line, (name, several) in zip(grid.T, columns.items(), strict=True):
+        for axes in line:
+            axes.axis("off")
         for axes, (query, weights) in zip(line, several.items(), strict=False):
             described.append(_draw_look(axes, image, name, query, weights, most))
     return figure, f"What queries attend to, mean of heads. {'; '.join(described)}."
@@ -133,7 +135,7 @@ def _draw_look(axes, image, name, query, weights, most):
         frame(axes, *query)
     where = f"row {query[0]}, column {query[1]}" if isinstance(query, tuple) else f"place {query}"
     row, column = np.unravel_index(weights.argmax(), (h, w))
-    axes.set_title(f"{name}: {weights.max():.0%} at {row}, {column}", fontsize=9)
+    axes.set_title(f"{name}\n{weights.max():.0%} at {row}, {column}", fontsize=10)
     axes.set(xticks=[], yticks=[])
     return (
         f"{name} from {where}: {(weights > 0).sum()} of {h * w} tokens, most "

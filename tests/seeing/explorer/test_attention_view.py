@@ -310,7 +310,9 @@ def test_a_caption_says_in_a_sentence_what_is_seen(small, open_page):
         f"{row.max():.3f}."
     )
     page.mouse.click(*place)
-    assert text_of(page, layer, "caption").endswith(". It is locked; Escape unlocks it.")
+    assert text_of(page, layer, "caption").endswith(
+        ". It is locked; a click or tap on it unlocks it."
+    )
     choose(page, "direction", "by")
     assert " is attended to by 4 of 32 tokens, most by the one at " in text_of(
         page, layer, "caption"
@@ -337,3 +339,103 @@ def test_heads_have_captions_and_are_chosen_by_keyboard(small, open_page):
     assert heads.nth(2).get_attribute("aria-pressed") == "true"
     assert page.input_value("[data-choice=head]") == "1"
     assert page.evaluate("document.activeElement.dataset.choice") == f"head:{layer}:1"
+
+
+@in_a_browser
+def test_words_follow_the_direction(small, open_page):
+    page, layer = alive(open_page, small[2]), "1.1 GridAttention"
+    said = {}
+    for direction in ("to", "by"):
+        choose(page, "direction", direction)
+        hover(page, layer, (1, 2), (4, 8))
+        section = page.locator(f"[data-layer='{layer}']:has(dl)")
+        label = page.locator(f"[data-layer='{layer}'] canvas[data-of=picture]")
+        said[direction] = {
+            "terms": section.locator("dt").all_inner_texts()[:5],
+            "hint": page.locator(".mmv-hint").inner_text(),
+            "signs": page.locator("p.mmv-note:has(.mmv-sign)").inner_text(),
+            "spoken": page.locator("[aria-live=polite]").inner_text(),
+            "label": label.get_attribute("aria-label"),
+        }
+    to, by = said["to"], said["by"]
+    assert to["terms"] == ["query", "group", "keys", "strongest keys", "dashed key"]
+    assert by["terms"] == ["key", "group", "queries", "strongest queries", "dashed query"]
+    assert "that it attends to" in to["hint"] and "that attends to it" in by["hint"]
+    assert "the query: the token" in to["signs"] and "the key: the token" in by["signs"]
+    assert ": query row 1, column 2;" in to["spoken"] and "; key " in to["spoken"]
+    assert ": key row 1, column 2;" in by["spoken"] and "; query " in by["spoken"]
+    assert "move the query" in to["label"] and "move the key" in by["label"]
+
+
+@in_a_browser
+def test_the_uniform_distance_is_that_of_this_query(small, open_page):
+    page, layer = alive(open_page, small[2]), "1.1 GridAttention"
+    for query in ((0, 0), (2, 5)):  # windows of 2 x 2: strides of 2 rows and 4 columns, 4 pixels
+        hover(page, layer, query, (4, 8))
+        uniform = 4 * (0 + 2 + 4 + (2**2 + 4**2) ** 0.5) / 4
+        said = text_of(page, layer, "distance")
+        assert said.endswith(f" pixels; {uniform:.3f} if it attended to all of them equally")
+    layer = "2.1 BlockAttention"
+    page.click(f"button:has-text('{layer}')")
+    hover(page, layer, (1, 3), (2, 4))
+    said = text_of(page, layer, "distance")
+    assert f" pixels; {8 * (0 + 1 + 1 + 2**0.5) / 4:.3f} if" in said
+
+
+@in_a_browser
+def test_what_a_logit_leaves_out_is_said(small, open_page):
+    page, layer = alive(open_page, small[2]), "1.1 GridAttention"
+    page.mouse.click(*hover(page, layer, (1, 2), (4, 8)))
+    hover(page, layer, (3, 6), (4, 8))  # one of its keys, which stays
+    _, score, bias = re.findall(r"-?\d+\.\d+", text_of(page, layer, "logit"))
+    for terms, words in {
+        "scores": f"score {score} alone, without its bias {bias}",
+        "bias": f"bias {bias} alone, without its score {score}",
+    }.items():
+        choose(page, "terms", terms)
+        assert text_of(page, layer, "logit") == words
+
+
+@in_a_browser
+def test_a_lock_is_seen_and_released_in_every_view(small, open_page):
+    page, layer = alive(open_page, small[2]), "1.1 BlockAttention"
+    page.mouse.click(*hover(page, layer, (1, 1), (4, 8)))
+    for view in ("overview", "fields", "attention"):
+        choose(page, "view", view)
+        assert page.locator("[data-of=lock]").inner_text() == "Locked at row 1, column 1 of 4 x 8."
+    page.click("[data-choice=unlock]")
+    assert not page.locator("[data-choice=unlock]").is_visible()
+    hover(page, layer, (0, 5), (4, 8))
+    assert text_of(page, layer, "query").startswith("row 0, column 5;")
+
+
+@in_a_browser
+def test_a_finger_locks_a_token_and_then_taps_its_keys(small, open_page):
+    page, layer = alive(open_page, small[2], has_touch=True), "1.1 GridAttention"
+
+    def tap(row, column):
+        place = hover(page, layer, (0, 0), (4, 8))  # scrolls there
+        canvas = page.locator(f"[data-layer='{layer}'] canvas[data-of=picture]").bounding_box()
+        x, y = (column + 0.5) * canvas["width"] / 8, (row + 0.5) * canvas["height"] / 4
+        page.mouse.move(1, 1)
+        page.touchscreen.tap(canvas["x"] + x, canvas["y"] + y)
+        return place
+
+    tap(1, 2)
+    assert text_of(page, layer, "query").startswith("row 1, column 2;")
+    assert page.locator("[data-of=lock]").inner_text().startswith("Locked at row 1, column 2")
+    tap(3, 6)  # one of its keys
+    assert text_of(page, layer, "query").startswith("row 1, column 2;")
+    assert text_of(page, layer, "key").startswith("3, 6: ")
+    tap(0, 0)  # none of its keys: the lock moves
+    assert text_of(page, layer, "query").startswith("row 0, column 0;")
+    tap(0, 0)
+    assert page.locator("[data-of=lock]").inner_text().startswith("A click or tap")
+
+
+@in_a_browser
+def test_a_choice_that_logits_do_not_have_is_not_offered(small, open_page):
+    page = alive(open_page, small[2])
+    assert page.locator("[data-choice=mass]").count() == 1
+    choose(page, "numbers", "false")
+    assert page.locator("[data-choice=mass]").count() == 0

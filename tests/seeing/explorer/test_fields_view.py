@@ -8,7 +8,7 @@ import numpy as np
 from browser import alive, choose, in_a_browser, pixel, text_of
 from explored import CLASSES, SMALL, carried, compare_fields, images
 
-from minimaxvit import MAXVIT_PARTS, MaxViT, MBConv, maxvit
+from minimaxvit import MAXVIT_PARTS, BlockAttention, MaxViT, MBConv, maxvit
 from minimaxvit.seeing import effective_field, extent, middle, trace
 from minimaxvit.seeing.explorer import explorer
 
@@ -103,7 +103,9 @@ def test_maps_are_large_and_what_is_not_measured_says_so(open_page):
         measured = int(layer[0] in "23")  # maps of at most 64 tokens
         assert row.locator("canvas[data-of=effective]").count() == measured
         said = text_of(page, layer, "effective-says")
-        assert said.startswith("half on " if measured else "not measured")
+        assert said.startswith(
+            "half on " if measured else "not measured: 256 tokens on this map, and the limit is 64"
+        )
         assert row.locator("figure").count() == 4 == row.locator("figcaption b").count()
         widths = [canvas.bounding_box()["width"] for canvas in row.locator("canvas").all()]
         assert len(widths) == 3 + measured and min(widths) >= 150
@@ -142,3 +144,26 @@ def test_the_focus_stays_where_a_choice_was_made(small, open_page):
     page.locator("[data-choice=attention]").focus()
     choose(page, "attention", "none")
     assert page.evaluate("document.activeElement.dataset.choice") == "attention"
+
+
+@in_a_browser
+def test_notes_say_what_is_true_of_this_network(small, open_page):
+    without = MaxViT(replace(SMALL, parts=2 * ((BlockAttention,),)))
+    without = explorer({"a": without}, images(1, 16, 16), ["x"], CLASSES)
+    for fragment, gates in ((small[2], True), (without, False)):
+        page = alive(open_page, fragment)
+        choose(page, "view", "fields")
+        note = page.locator("p.mmv-note:has-text('Hatched')").inner_text()
+        has_gate = page.locator("[data-choice='squeeze-excitation']").count() == 1
+        assert ("leaves out squeeze-excitation" in note) == has_gate
+        assert has_gate == gates
+        several = len(carried(fragment)["images"])
+        assert (f"all {several} images" if several > 1 else "for this image") in note
+
+
+@in_a_browser
+def test_an_image_that_is_too_large_for_effective_fields_says_so(open_page):
+    model = MaxViT(replace(SMALL, parts=2 * ((MBConv,),)))
+    page = alive(open_page, explorer({"a": model}, images(1, 80, 64), ["x"], CLASSES))
+    said = text_of(page, "2.2 MBConv", "effective-says")
+    assert said == "not measured: 5,120 pixels in the image, and the limit is 4,096"

@@ -26,8 +26,9 @@ def test_the_rule_is_revealed_when_asked(small, open_page, side, window, grid, r
     choose(page, "view", "rule")
     set_sliders(page, side, window, grid)
     assert "depends" not in page.locator("[data-of=rule]").inner_text()
-    page.click("text=I have guessed")
-    assert page.locator("[data-of=rule]").inner_text().endswith(f"depends on {reached} of {side}.")
+    page.click("text=Show the answer")
+    said = f"all {side} tokens" if reached == side else f"only {reached} of {side} tokens"
+    assert page.locator("[data-of=rule]").inner_text().endswith(f"depends on {said}.")
 
 
 @in_a_browser
@@ -49,7 +50,7 @@ def test_tokens_windows_and_cells_are_drawn(small, open_page):
             assert pixel_of(attended, *place) == (color_of(0.9) if marked else GRAY)
             near = revealed and token // window in (0, query // window)
             assert pixel_of(reached, *place) == (color_of(0.9) if near else GRAY)
-        page.click("text=I have guessed")
+        page.click("text=Show the answer")
 
 
 @in_a_browser
@@ -58,7 +59,7 @@ def test_numbers_move_with_the_sliders_and_the_token_with_the_pointer(small, ope
     choose(page, "view", "rule")
     rule, side = page.locator("[data-of=rule]"), page.locator("[data-choice=side]")
     assert rule.inner_text() == "P * G = 4 * 4 = 16, H = 16."
-    page.click("text=I have guessed")
+    page.click("text=Show the answer")
     side.focus()
     side.evaluate("slider => (slider.held = true)")
     page.keyboard.press("ArrowRight")  # to 20, and the guess is open again
@@ -75,8 +76,13 @@ def test_numbers_move_with_the_sliders_and_the_token_with_the_pointer(small, ope
     assert rule.inner_text() == "P * G = 12 * 4 = 48, H = 12."
     page.locator("[data-choice=side]").fill("0")  # P and G give way
     assert rule.inner_text() == "P * G = 4 * 4 = 16, H = 4."
+    page.locator("[data-choice=window]").fill("1")  # of 1, 2, 4
+    page.locator("[data-choice=side]").fill("1")  # to 6, of whose dividers 3 is the next below 4
+    assert rule.inner_text() == "P * G = 2 * 3 = 6, H = 6."
+    page.locator("[data-choice=side]").fill("4")  # and to 16, where G is what was chosen
+    assert rule.inner_text() == "P * G = 2 * 4 = 8, H = 16."
     set_sliders(page, 24, 6, 2)
-    page.click("text=I have guessed")
+    page.click("text=Show the answer")
     axis = page.locator("canvas[data-of=attended]")
     box = axis.bounding_box()
     page.mouse.move(box["x"] + 3.5 / 24 * box["width"], box["y"] + 20)
