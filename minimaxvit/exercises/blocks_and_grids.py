@@ -127,6 +127,10 @@ def columns_by_the_side(row, column, h, w, grid):
     return row % (h // grid) * (w // grid) + column % grid
 
 
+def within_the_side(row, column, h, w, grid):
+    return row % grid * (w // grid) + column % grid
+
+
 def rows_step_wrong(row, column, h, w, grid):
     return row % (h // grid) * (h // grid) + column % (w // grid)
 
@@ -147,6 +151,7 @@ def sides_swapped(row, column, h, w, grid):
     return row % (w // grid) * (w // grid) + column % (h // grid)
 
 
+GRID_AS_SIDE = "a cell has h // grid by w // grid tokens; you took `grid` for its sides."
 GROUP_OF = Exercise(
     truth=group_of,
     cases=places,
@@ -164,6 +169,10 @@ GROUP_OF = Exercise(
         (rows_by_the_side, "a cell has h // grid rows; you took `grid` for them."),
         (columns_by_the_side, "a cell has w // grid columns; you took `grid` for them."),
         (by_the_side, "a cell has h // grid by w // grid tokens; you took `grid` for its sides."),
+        (
+            within_the_side,
+            "a cell has h // grid by w // grid tokens; you took `grid` for its sides.",
+        ),
         (rows_step_wrong, "it only works on square maps: there are w // grid groups in a row."),
         (rows_of_cells, "there are w // grid groups in a row, not `grid`."),
         (group_by_columns, "you numbered the groups column by column; number them row by row."),

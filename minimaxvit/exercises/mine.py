@@ -202,7 +202,8 @@ def _keep(exercise, answer):
     if not (cell := _cell(answer)):
         return f"{right}, but not kept: the text of its cell cannot be found."
     if problem := _problem_by_itself(exercise, sections := _sections() | {exercise.name: cell}):
-        return f"{right}, but not kept. In {FILE}, where no other cell helps, {problem}"
+        alone = f"In {FILE}, where the lesson's other cells are missing"
+        return f"{right}, but not kept. {alone}, {problem}"
     try:
         atomic_write(FILE, lambda partial: partial.write_text(_joined(sections), "utf-8"))
     except OSError as error:

@@ -235,7 +235,10 @@ def test_what_is_right_only_with_the_help_of_another_cell_is_not_kept(capsys):
     exec(HEADER + "from minimaxvit.exercises import *", found)
     exec(compile(text, name, "exec"), found)
     said = capsys.readouterr().out
-    assert "where no other cell helps" in said and "name 'helper' is not defined" in said
+    assert (
+        "where the lesson's other cells are missing" in said
+        and "name 'helper' is not defined" in said
+    )
     assert "Not yet" not in said
     assert not FILE.exists()
 

@@ -70,7 +70,7 @@ def test_the_first_two_attentions_of_a_block_are_shown(odd):
 def test_the_figure_says_its_scale_and_takes_few_bytes(small):
     networks, pictures, fragment = small
     png = base64.b64decode(re.search(r'base64,([^"]+)"', fragment)[1])
-    assert Image.open(BytesIO(png)).mode == "P"  # at most 256 colors
+    assert Image.open(BytesIO(png)).mode == "P"  # of few colors
     maps = attention_maps(networks["one"], pictures[:1])
     chosen = {name: maps[name] for name in ("1.1 BlockAttention", "1.1 GridAttention")}
     figure, _ = draw_looks(pictures[0].permute(1, 2, 0).numpy(), chosen)
