@@ -59,6 +59,19 @@ def test_a_row_would_begin_as_its_record_says(record, name):
     assert freshness.alike(RECORDS[record]["first_losses"][name], losses), stale
 
 
+def test_what_lesson_8_says_of_other_cases_is_in_the_record():
+    record = RECORDS["field-width"]
+    grids = [i for i, name in enumerate(record["layers"]) if name.endswith("GridAttention")]
+    narrower = {}
+    for row in record["rows"]:
+        for i in grids:  # half of the field
+            one, others = row["trained"][i][0], [other[i][0] for other in row["untrained"]]
+            if one <= max(others):
+                narrower[row["name"], record["layers"][i]] = one, min(others), max(others)
+    assert narrower == {("images of noise", "2.1 GridAttention"): (68, 70, 75)}
+    assert [row["name"] for row in record["rows"]][-1] == "CIFAR-10" and len(record["rows"]) == 8
+
+
 CODE = '"""Why."""\n\n\ndef twice(x):\n    """Twice x."""\n    return 2 * x  # so\n'
 
 
