@@ -40,6 +40,7 @@ IN_FULL = {
     "datasets/image_files": ["datasets/image_files", "errors"],
     "datasets/labeled_images": ["datasets/cifar10", "errors"],
     "datasets/loading": ["datasets/cifar10", "errors"],
+    "datasets/packed_images": ["datasets/packed_images", "datasets/cifar10"],
     "datasets/shapes": ["datasets/shapes", "errors"],
 }
 SAMPLED = {

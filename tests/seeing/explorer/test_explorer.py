@@ -63,16 +63,22 @@ def test_controls_are_in_groups_and_only_what_is_looked_at_is_chosen_before_the_
 ):
     page = alive(open_page, small[2])
     where = """(control) => {
-        const picture = document.querySelector("canvas[data-of=picture]");
-        if (!(picture.compareDocumentPosition(control) & 4)) return "before";
+        const [image, picture] = ["image", "picture"].map((of) =>
+            document.querySelector(`canvas[data-of=${of}]`));
+        if (!(image.compareDocumentPosition(control) & 4)) return "before the image";
+        if (!(picture.compareDocumentPosition(control) & 4)) return "before the picture";
         return control.closest("fieldset, .mmv-heads")?.className ?? "alone";
     }"""
     controls = page.locator(".mmv-body").locator("button, select, input").all()
     found = {control.get_attribute("data-choice"): control.evaluate(where) for control in controls}
     views = {f"view:{view}" for view in ("attention", "overview", "fields", "rule")}
     layers = set(next(iter(small[0].values())).layers())
-    before = {choice for choice, place in found.items() if place == "before"}
-    assert before == views | {"image", "network", "unlock", "layers"} | layers
+    before = {
+        of: {choice for choice, place in found.items() if place == f"before the {of}"}
+        for of in ("image", "picture")
+    }
+    assert before["image"] == views and len(views) < len(found) / 2
+    assert before["picture"] == {"image", "network", "unlock", "layers"} | layers
     assert "alone" not in found.values()
     titles = page.locator("fieldset > legend").all_inner_texts()
     assert titles == ["Layer", "What is computed", "How it is drawn"]
