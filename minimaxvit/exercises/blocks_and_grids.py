@@ -156,7 +156,11 @@ GROUP_OF = Exercise(
     truth=group_of,
     cases=places,
     mistakes=(
-        (block_of, "that is the window a token is in: you used the block partition."),
+        (
+            block_of,
+            "that is the window a token is in: you used the block partition. (Or are parentheses "
+            "missing? row % h // grid is (row % h) // grid.)",
+        ),
         (cell_of, "that is the cell a token is in; its group is its place *within* the cell."),
         (
             rows_by_cell,

@@ -149,11 +149,23 @@ def _difference(want, mine):
     extra = [name for name, _ in mine.named_parameters() if name not in want]
     for name, numbers in want.items():
         if name not in have:
+            if isinstance(_find(mine, name), torch.Tensor):
+                return (
+                    f"has {name} as a plain tensor, which does not learn: all that computes its "
+                    f"first numbers belongs inside nn.Parameter(...)."
+                )
             found = f"; it has {extra[0]}, which the package's does not have" if extra else ""
             return f"should have {name} of shape {tuple(numbers.shape)}{found}."
         if have[name].shape != numbers.shape:
             return f"has {name} of shape {tuple(have[name].shape)}, not {tuple(numbers.shape)}."
     return f"has {extra[0]}, which the package's does not have." if extra else None
+
+
+def _find(module, name):
+    """Find what a dotted name stands for in a module; None if it is not there."""
+    for part in name.split("."):
+        module = getattr(module, part, None)
+    return module
 
 
 def _does_not_learn(ours, mine, inputs):

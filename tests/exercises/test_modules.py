@@ -201,6 +201,18 @@ def test_a_table_that_is_no_parameter_is_said_to_get_no_gradient():
     assert "gives table no gradient" in wrong(exercises.POSITION_BIAS, Buffered)
 
 
+def test_a_table_that_is_a_product_with_a_parameter_is_called_a_plain_tensor():
+    class Scaled(exercises.POSITION_BIAS.truth):
+        def __init__(self, **options):
+            super().__init__(**options)
+            table = 0.02 * torch.nn.Parameter(torch.randn_like(self.table))
+            del self.table
+            self.table = table
+
+    said = wrong(exercises.POSITION_BIAS, Scaled)
+    assert "has table as a plain tensor, which does not learn" in said
+
+
 def test_a_case_with_pytorchs_gelu_is_told_from_the_default():
     class Halved(exercises.MBCONV.truth):
         def forward(self, x):

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 
 from .style import DPI, frame
 
@@ -34,8 +33,8 @@ def draw_reach(panels, lattices=()):
         axes.set_xlabel("column", fontsize=FONT)
         axes.set_ylabel("row", fontsize=FONT)
         axes.tick_params(labelsize=FONT)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        down, across = (range(0, side, max(1, side // 4)) for side in paths.shape)
+        axes.set(xticks=across, yticks=down)
     return figure, "; ".join(f"{label}: {_summary(paths)}" for label, _, paths in panels) + "."
 
 

@@ -26,7 +26,7 @@ def draw_rumor(given, panels, title):
     name, shade = list(COLORS.items())[color]
     rows = ceil((1 + len(panels)) / 2)
     figure = Figure(figsize=(7, 0.6 + 3.7 * rows), dpi=DPI, layout="constrained")
-    figure.suptitle(fill(title, 60), fontsize=FONT)
+    figure.suptitle(fill(title, 56), fontsize=FONT)
     axes = figure.add_subplot(rows, 2, 1)
     axes.imshow(gray, cmap="gray")
     axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=shade))
