@@ -176,8 +176,8 @@ MBCONV = ModuleExercise(
         "shrink.",
         "in `__init__`: `inner = expansion * dim`; `Downsample(in_dim, dim, stride)` is the "
         "shortcut; squeeze to `dim // 4`; the two convolutions before a norm have no bias.",
-        "in `forward`, keep x for the shortcut and call the branch y: five lines, one for each "
-        "of norm, expansion, depthwise, squeeze and shrink, and the sum.",
+        "in `forward`, keep x for the shortcut and call the branch y: five lines: norm; "
+        "expansion; depthwise; squeeze-excitation and shrink together; and the sum.",
     ),
 )
 

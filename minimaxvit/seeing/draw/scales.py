@@ -27,7 +27,7 @@ def draw_scales(dims, largest, keys):
     axes.annotate(f"uniform: 1/{keys}", (dims[0], 1 / keys), (0, -12), textcoords="offset points")
     axes.set_xscale("log", base=2)
     axes.set_xticks(dims, dims)
-    axes.set(xlabel="head dimension d", ylabel="largest weight, mean over queries")
+    axes.set(xlabel="dimension d of a query", ylabel="largest weight, mean over queries")
     axes.set(ylim=(-0.07, 1), xlim=(dims[0] / 1.3, dims[-1] * 9))
     return figure, _describe(title, dims, largest, keys)
 
