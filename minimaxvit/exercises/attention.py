@@ -55,7 +55,8 @@ SPLIT_HEADS = Exercise(
         (dimension_before_tokens, "tokens come before the dimension of a head: b heads t d."),
     ),
     hints=(
-        "first split the channels into two axes, the head and the channel within it; the head varies slowest.",
+        "first split the channels into two axes, the head and the channel within it; the head "
+        "varies slowest.",
         "x.unflatten(2, (-1, 5)) splits the last axis of (b, t, c) into pieces of 5.",
         "after the split, x is (b, t, heads, d): which two axes have to change places? "
         "x.transpose(i, j) swaps the axes i and j.",

@@ -69,6 +69,11 @@ def strides_added(kernels, strides):
     return torch.tensor([side, apart])
 
 
+def own_stride_alone(kernels, strides):
+    side = 1 + sum((kernel - 1) * stride for kernel, stride in zip(kernels, strides, strict=True))
+    return torch.tensor([side, receptive_field(kernels, strides)[1]])
+
+
 RECEPTIVE_FIELD = Exercise(
     truth=receptive_field,
     cases=stacks,
@@ -79,6 +84,7 @@ RECEPTIVE_FIELD = Exercise(
         ),
         (whole_kernels, "you added whole kernels, but one tap is there already: add kernel - 1."),
         (own_stride_first, "a layer's own stride counts only for the layers after it."),
+        (own_stride_alone, "neighbors are as far apart as *all* strides before have made them."),
         (from_zero, "before any layer, the field of a token is one pixel: the token itself."),
         (multiplied, "kernels overlap, so sides add up instead of multiplying."),
         (

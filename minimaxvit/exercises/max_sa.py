@@ -146,7 +146,21 @@ MISTAKES_OF_A_HALF = (  # which may be the first, the second or both
         "MaxViT is pre-norm: a norm opens each branch, and the sums have none.",
     ),
 )
+
+
+def partition_by_side(x, grid):
+    return grid_partition(x, x.shape[1] // grid)
+
+
+def reverse_by_side(groups, grid, h, w):
+    return grid_reverse(groups, h // grid, h, w)
+
+
 PARTITIONS = (
+    (
+        {"cut": partition_by_side, "paste": reverse_by_side},
+        "`grid` counts the cells along a side; it is not the side of a cell.",
+    ),
     (
         {"cut": block_partition, "paste": block_reverse},
         "your groups are windows, which is block attention: cut the map into a grid.",

@@ -452,12 +452,23 @@ def without_stem_activation(module):
     module.stem.activation = nn.Identity()
 
 
+def stride_by(conv, stride):
+    """Let an MBConv have another stride, with the weights that it has."""
+    conv.depthwise.stride, conv.depthwise.padding = 2 * (stride,), 2 * (int(stride == 1),)
+    shortcut = Downsample(1, 1, stride)
+    shortcut.project = conv.shortcut.project
+    conv.shortcut = shortcut
+
+
 def with_a_stride_in_every_block(module):
     for first, *others in module.stages:
-        stride = first.parts[0].stride
-        for conv in (other.parts[0] for other in others):
-            conv.depthwise.stride, conv.depthwise.padding = 2 * (stride,), 2 * (int(stride == 1),)
-            conv.shortcut = Downsample(conv.shrink.out_channels, conv.shrink.out_channels, stride)
+        for other in others:
+            stride_by(other.parts[0], first.parts[0].stride)
+
+
+def with_stride_two_in_every_stage(module):
+    for first, *_ in module.stages:
+        stride_by(first.parts[0], 2)
 
 
 MAXVIT = ModuleExercise(
@@ -466,6 +477,10 @@ MAXVIT = ModuleExercise(
     cases=configurations,
     mistakes=(
         (with_activation(gelu), "hand `config.activation` on to the stem and to the blocks."),
+        (
+            with_activation(gelu, MBConv | FeedForward),
+            "hand `config.activation` on to the blocks, too.",
+        ),
         (with_activation(F.gelu), "the activation is the configuration's: it may be another one."),
         (
             lambda module, images: module.head.classify(
@@ -480,6 +495,10 @@ MAXVIT = ModuleExercise(
         (
             changed(with_a_stride_in_every_block),
             "only the first block of a stage strides; after it, the stride is 1.",
+        ),
+        (
+            changed(with_stride_two_in_every_stage),
+            'a stage begins with the stride `config.stage(i)["strides"]`, which may be 1.',
         ),
         (changed(without_stem_activation), "the activation in the stem is missing: use `Stem`."),
     ),

@@ -67,9 +67,9 @@ SUSPECTS = {
     "mirrored": (
         "the bias is read at query minus key, not at key minus query",
         "where bias is the `bias` part of an attention, compare bias() with "
-        "bias.table.flatten(1)[:, relative_position_index(4)], and with that in which the last two "
-        "axes are swapped (.mT). Use a new network, not a randomized one: a bias that was read "
-        "once no longer follows its table.",
+        "bias.table.flatten(1)[:, relative_position_index(4)] (import it from minimaxvit), and "
+        "with that in which the last two axes are swapped (.mT). Use a new network, not a "
+        "randomized one: a bias that was read once no longer follows its table.",
     ),
     "momentum": (
         "the running averages of batch norm take 99% of each new batch, not 1%",

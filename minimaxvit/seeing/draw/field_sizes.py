@@ -37,7 +37,7 @@ def _draw(axes, layers, untrained, trained):
     lines = range(len(layers))
     for sizes in untrained:
         axes.plot(sizes, lines, "o", color="0.35", mfc="none", ms=7, label="untrained")
-    axes.plot(trained, lines, "k>", ms=8, label="trained")
+    axes.plot(trained, lines, "k>", mfc="none", mew=1.5, ms=9, label="trained")
     axes.set_yticks(lines, layers)
     axes.set(xscale="log", ylim=(len(layers) - 0.5, -0.5))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -7,8 +7,8 @@ function attentionView(tool) {
   const panels = (chosen.beside ? pair : [first]).map((layer) => makePanel(tool, layer)), several = panels.length > 1;
   const [tops, more] = ["top", "more"].map((part) => panels.map((panel) => panel[part]));
   const row = (...children) => make("div", { className: "mmv-panels" }, ...children);
-  const layers = layerGroup(tool, first, pair), controls = make("div", { className: "mmv-groups" }, ...settings(tool, panels.map((panel) => panel.layer)));
-  body.append(layers, signs(tool), ...(several ? [row(...tops), controls, row(...more)] : [row(...tops, ...more), controls]));
+  const controls = make("div", { className: "mmv-groups" }, ...settings(tool, panels.map((panel) => panel.layer)));
+  body.append(layerGroup(tool, pair, first), ...(several ? [row(...tops), signs(tool), controls, row(...more)] : [row(...tops, ...more), signs(tool), controls]));
   return () => {
     const seen = panels.map((panel) => look(tool, panel.layer));
     const values = seen.map((each) => each.values);
@@ -16,27 +16,22 @@ function attentionView(tool) {
     const ranges = (lists) => lists.map((list) => rangeOf(chosen.shared ? lists : [list], chosen.soft));
     const [ofPictures, ofHeads] = [ranges(values), ranges(heads)];
     const shared = several ? (chosen.shared ? ", one scale for both pictures" : ", a scale of its own") : "";
-    panels.forEach((panel, i) => panel.draw(seen[i], ofPictures[i], ofHeads[i], shared));
+    const said = panels.map((panel, i) => panel.draw(seen[i], ofPictures[i], ofHeads[i], shared));
+    const focused = panels.findIndex((panel) => panel.picture === document.activeElement);
+    tool.say(focused < 0 ? said.join(". ") : said[focused]);
   };
 }
 
-// The way through the network, where layers that attend can be chosen.
-function layerGroup({ data, chosen, set }, first, pair) {
-  const depth = make("ol", { className: "mmv-depth" });
-  for (const layer of data.layers) {
-    const on = { click: () => set({ layer: layer.name, key: null }) }, text = `${layer.name} ${layer.size.join(" x ")}`;
-    const button = make("button", { type: "button", disabled: !layer.attention, data: { choice: layer.name }, on }, text);
-    button.setAttribute("aria-pressed", (chosen.beside ? pair : [first]).some((each) => each.name === layer.name));
-    depth.append(make("li", {}, button));
-  }
-  const kinds = pair.map((layer) => layer.kind), beside = pair.length > 1 ? kinds.join(" beside ") : "two of one block";
-  const words = [[true, beside], [false, "one layer"]];
-  const controls = hasPairs(data) ? [choice("layers", words, chosen.beside, (value) => set({ beside: value === "true" }), "show")] : [];
-  return group("Layer", depth, ...controls);
-}
-
-function hasPairs(data) {
-  return data.attending.some((layer) => pairOf(data.attending, layer).length > 1);
+// The way through the network, where layers that attend can be chosen, and whether block and grid
+// stand side by side.
+function layerGroup({ data, chosen, set }, pair, first) {
+  const words = data.layers.map(({ name, size }) => [name, `${name}, ${size.join(" x ")}`]);
+  const layers = choice("layer", words, first.name, (layer) => set({ layer, key: null }));
+  const attends = new Set(data.attending.map((layer) => layer.name));
+  for (const option of layers.querySelectorAll("option")) option.disabled = !attends.has(option.value);
+  const shown = [[true, pair.map((layer) => layer.kind).join(" beside ")], [false, "this layer alone"]];
+  const beside = choice("layers", shown, chosen.beside, (value) => set({ beside: value === "true" }), "show");
+  return make("div", { className: "mmv-controls" }, layers, ...(pair.length > 1 ? [beside] : []));
 }
 
 // A layer and the nearest other one of the same block and the same map, if there is one.
@@ -50,7 +45,8 @@ function pairOf(attending, layer) {
 // What the two kinds of frames mean.
 function signs(tool) {
   const sign = (kind) => make("span", { className: `mmv-sign ${kind}` }), [asked, other] = rolesOf(tool);
-  const strongest = asked === "query" ? "the key that it attends to most" : "the query that attends to it most";
+  const most = asked === "query" ? "the key that it attends to most" : "the query that attends to it most";
+  const strongest = tool.chosen.soft ? most : `the ${other} with the largest logit`;
   return make("p", { className: "mmv-note" }, sign(""), ` the ${asked}: the token (a patch) that you point at. `,
     sign("mmv-dashed"), ` ${strongest} or, while the ${asked} is locked, the ${other} that you point at. Rows, columns and pixels are counted from 0.`);
 }

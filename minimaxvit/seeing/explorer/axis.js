@@ -1,7 +1,7 @@
 // One axis of a map as a row of tokens, with lines between those that belong together.
 
 function makeAxis(of, text, wide) {
-  const canvas = make("canvas", { width: wide ? 960 : 480, height: 72, data: { of } });
+  const canvas = make("canvas", { width: wide ? 960 : 480, height: 72, tabIndex: 0, role: "application", "aria-label": `${text} Left and right arrow keys frame another token.`, data: { of } });
   return { canvas, figure: make("figure", {}, make("figcaption", {}, text), canvas) };
 }
 

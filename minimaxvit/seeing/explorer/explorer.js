@@ -10,8 +10,8 @@ const VIEWS = {
 // For each view, and where the direction matters, for both.
 const HINTS = {
   attention: {
-    to: "Point at a patch of a picture (or tap it, or use the arrow keys): a ring marks each token that it attends to, and a wider, brighter ring means more weight.",
-    by: "Point at a patch of a picture (or tap it, or use the arrow keys): a ring marks each token that attends to it, and a wider, brighter ring means more weight.",
+    to: "Point at a patch of a picture (or tap it): a ring marks each token that it attends to, and a wider, brighter ring means more weight.",
+    by: "Point at a patch of a picture (or tap it): a ring marks each token that attends to it, and a wider, brighter ring means more weight.",
   },
   overview: {
     to: "Point at a patch of the image, and see what it attends to in each head; choose a head to see it large.",
@@ -49,11 +49,11 @@ function start(root) {
   const data = unpack(JSON.parse(root.querySelector("script[type='application/json']").textContent));
   // `at` is the query as a place of the image, each way from 0 to 1, so that it outlives a change
   // of layer, and `extra` an extra token instead, null for none; `key` is one of its keys, null for
-  // the strongest.
+  // the strongest, of the layer `keyOf`.
   const paired = data.attending.find((layer) => pairOf(data.attending, layer).length > 1);
   const chosen = {
     view: data.attending.length ? "attention" : "fields", network: 0, image: 0, at: [0.5, 0.5],
-    extra: null, key: null, locked: false, layer: (paired ?? data.attending[0])?.name, beside: Boolean(paired),
+    extra: null, key: null, keyOf: null, locked: false, layer: (paired ?? data.attending[0])?.name, beside: Boolean(paired),
     head: -1, terms: "both", soft: true, direction: "to", mass: 1, shared: true, strength: 100, parts: "all",
     gates: true, side: 16, window: 4, grid: 4, wanted: { window: 4, grid: 4 }, revealed: false,
   };
@@ -61,7 +61,7 @@ function start(root) {
   let draw = () => {};
   const spoken = make("p", { className: "mmv-spoken", "aria-live": "polite" }); // for screen readers
   const say = (text) => (spoken.textContent = text);
-  const tool = { data, chosen, body, set, move, tokenAt, clicked, pressed, say, draw: () => draw() };
+  const tool = { data, chosen, body, set, move, pointAt, tokenAt, clicked, pressed, say, draw: () => draw() };
 
   // The focus returns to the control that had it, or goes to the one named.
   function set(changes, next = document.activeElement?.dataset?.choice) {
@@ -81,6 +81,11 @@ function start(root) {
     chosen.key = null;
   }
 
+  // Point at a key of one layer, by its number; where there is none, the strongest is meant.
+  function pointAt(layer, found) {
+    [chosen.key, chosen.keyOf] = [found < 0 ? null : found, layer.name];
+  }
+
   // A click locks the query where it is; one on the locked token unlocks it.
   function clicked(place, size) {
     chosen.locked = !(chosen.locked && `${place}` === `${tokenAt(size)}`);
@@ -92,7 +97,7 @@ function start(root) {
     const step = STEPS[event.key], [row, column] = tokenAt(layer.size);
     const extra = chosen.extra !== null && layer.asking?.has(layer.size[0] * layer.size[1] + chosen.extra);
     const ofKeys = chosen.view === "attention" && (event.shiftKey || chosen.locked || extra);
-    if (step && ofKeys) chosen.key = nextKey(tool, layer, step);
+    if (step && ofKeys) pointAt(layer, nextKey(tool, layer, step));
     else if (step && chosen.locked) say("The token is locked: Escape unlocks it.");
     else if (step) move(row + step[0], column + step[1], layer.size);
     else if (event.key === "Enter") chosen.locked = !chosen.locked;

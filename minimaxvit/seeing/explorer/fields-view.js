@@ -35,8 +35,8 @@ function notes({ images, layers }) {
   const gates = layers.some((layer) => hasGate(layer.reads));
   const measured = images.length === 1 ? "for this image" : `as the mean over all ${images.length} images`;
   return (
-    "Hatched: nothing comes from there. Paths are counted exactly. Effective fields are measured by gradients, " +
-    `${measured}, with all parts at work, and hatched below about a thousandth of the largest value. ` +
+    "Hatched: nothing comes from there (effective: less than about a thousandth of the largest value). Paths are counted exactly. " +
+    `Effective fields are measured by gradients, ${measured}, with all parts at work. ` +
     `Rollout multiplies attention weights, for the image chosen: a heuristic${gates ? ", which leaves out squeeze-excitation" : ""}. ` +
     "“Half on 40 pixels”: so few of them hold half of the field. “Worth 120 equal pixels”: it is spread as widely as if 120 had an equal share. " +
     (gates ? "Squeeze-excitation takes the mean of the whole map, so even a convolution that follows it depends on all pixels; choose “is held constant” to see what the rest does." : "")

@@ -35,6 +35,9 @@ function drawHead(tool, { grid, size, place, cells }, { canvas, most }, values, 
     const [x, y, wide, tall] = patchOf(canvas, cell.place, grid);
     context.fillStyle = color(tool.data.palette, fraction);
     context.fillRect(x + wide * rest, y + tall * rest, wide * side, tall * side);
+    context.strokeStyle = "rgb(255 255 255 / 70%)"; // parts dark squares from a dark image
+    context.lineWidth = 1;
+    context.strokeRect(x + wide * rest - 0.5, y + tall * rest - 0.5, wide * side + 1, tall * side + 1);
   });
   frameToken(canvas, place, size);
   most.textContent = largest(values).toFixed(3);

@@ -22,7 +22,7 @@ function look({ data, chosen, tokenAt }, layer) {
   const line = (head) => cells.map((cell) => of(head, cell.group)[cell.asks * s + cell.answers]);
   const values = line(chosen.head);
   const strongest = [...values.keys()].sort((a, b) => values[b] - values[a] || a - b);
-  const key = chosen.key in cells ? chosen.key : strongest[0];
+  const key = chosen.keyOf === layer.name && chosen.key in cells ? chosen.key : strongest[0];
   return { layer, attention, place, size, grid, cells, values, strongest, key, of, line, group: stands[0][0], slot: stands[0][1] };
 }
 
@@ -68,7 +68,9 @@ function rolesOf({ chosen }) {
 // One sentence on what a picture shows.
 function captionOf({ chosen }, { layer, place, size, grid, cells, values, strongest }) {
   const to = chosen.direction === "to", number = grid[0] * grid[1] + layer.extra, [first] = strongest;
+  const several = layer.heads > 1 && chosen.head < 0, alone = chosen.terms === "both" ? "" : `, by its ${chosen.terms} alone`;
+  const most = chosen.soft ? `most ${to ? "to" : "by"} the one at` : `and the largest ${several ? "mean " : ""}logit is that of the one at`;
   return `The token at ${wordsOf(place, size)} ${to ? "attends to" : "is attended to by"} ${cells.length} of ${number} tokens, ` +
-    `most ${to ? "to" : "by"} the one at ${wordsOf(cells[first].place, grid)}: ${values[first].toFixed(3)}` +
+    `${most} ${wordsOf(cells[first].place, grid)}${alone}: ${values[first].toFixed(3)}` +
     (chosen.locked ? ". It is locked; a click or tap on it unlocks it." : ".");
 }

@@ -22,6 +22,9 @@ function overview(tool) {
     const all = rangeOf(seen.flatMap((each) => each.lines), chosen.soft);
     const scales = chosen.shared ? "one scale for all" : "each head on a scale of its own";
     scale.tell(...all, `${chosen.soft ? "attention weight" : "logit"}, ${scales}; below each head its largest value, for the framed token alone`);
+    const [top] = seen.flatMap(({ layer, lines }) => ({ layer, most: largest(lines.flat()) })).sort((a, b) => b.most - a.most);
+    const { layer, place, size } = seen[0], what = chosen.soft ? "attention weight" : "logit";
+    tool.say(`${layer.name}: ${wordsOf(place, size)}; the largest ${what} of all heads is ${top.most.toFixed(3)}, in ${top.layer.name}`);
     rows.forEach(({ heads }, i) =>
       heads.forEach((head, j) => {
         const line = seen[i].lines[j];

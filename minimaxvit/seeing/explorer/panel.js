@@ -24,14 +24,15 @@ function makePanel(tool, layer) {
   );
   const draw = (seen, range, headsRange, shared) => {
     drawPicture(tool, seen, picture, range);
-    scale.tell(...range, (chosen.soft ? "attention weight" : "logit") + shared);
+    const free = chosen.soft && chosen.direction === "by" ? " (of several queries: they need not sum to 1)" : "";
+    scale.tell(...range, (chosen.soft ? "attention weight" : "logit") + free + shared);
     caption.textContent = captionOf(tool, seen);
     heads.draw(seen, headsRange);
     ofSquare.textContent = `the whole group: one row per query, one column per key${drawMatrix(tool, seen, square)}`;
     if (table) ofTable.textContent = `bias by offset, key minus query${drawTable(tool, seen, table)}`;
-    read(tool, seen, reading);
+    return read(tool, seen, reading);
   };
-  return { layer, top, more, draw };
+  return { layer, top, more, picture, draw };
 }
 
 function cellOf(layer) {
@@ -52,7 +53,7 @@ function makePicture(tool, layer) {
   };
   picture.addEventListener("pointermove", (event) => {
     const seen = look(tool, layer), found = pointedAt(event, seen);
-    if (chosen.locked || isExtra(seen.place, seen.size)) chosen.key = found < 0 ? null : found;
+    if (chosen.locked || isExtra(seen.place, seen.size)) tool.pointAt(layer, found);
     else tool.move(...cellAt(event, picture, seen.size), seen.size);
     tool.draw();
   });
@@ -61,7 +62,7 @@ function makePicture(tool, layer) {
     const seen = look(tool, layer), place = cellAt(event, picture, seen.size), found = pointedAt(event, seen);
     const elsewhere = `${place}` !== `${tool.tokenAt(seen.size)}`;
     if (event.pointerType === "touch" && chosen.locked && elsewhere && found >= 0) {
-      chosen.key = found;
+      tool.pointAt(layer, found);
       tool.draw();
     } else tool.clicked(place, seen.size);
   });
@@ -93,7 +94,7 @@ function pointInMatrix(tool, layer, [asks, answers]) {
   if (chosen.locked || place < 0 || isExtra(place, size)) return;
   tool.move(...position(place, size), size);
   const found = look(tool, layer).cells.findIndex((each) => each.group === group && each.asks === asks && each.answers === answers);
-  chosen.key = found < 0 ? null : found;
+  tool.pointAt(layer, found);
   tool.draw();
 }
 

@@ -21,8 +21,8 @@ function dividers(side) {
 
 function ruleView({ data, chosen, body, say }) {
   const wide = body.clientWidth > 600;
-  const last = makeAxis("attended", "Grid attention, the last step: the framed token attends to one token in each cell, at the same place (red lines part the G cells).", wide);
-  const first = makeAxis("axis", "Block attention, the step before: each of those tokens has already gathered its window (red lines part the windows of P tokens).", wide);
+  const last = makeAxis("attended", "Grid attention, the last step: the framed token attends to one token in each cell, at the same place (red lines separate the G cells).", wide);
+  const first = makeAxis("axis", "Block attention, the step before: each of those tokens has already gathered its window (red lines separate the windows of P tokens).", wide);
   const result = make("p", { data: { of: "rule" } });
   const reveal = make("button", { type: "button", data: { choice: "reveal" }, on: { click: () => change({ revealed: true }) } }, "Show the answer");
   const possible = { side: () => SIDES, window: () => dividers(chosen.side), grid: () => dividers(chosen.side) };
@@ -32,7 +32,14 @@ function ruleView({ data, chosen, body, say }) {
     return { name, box: slider(name, text, [0, 64], 0, moved, value) };
   });
   for (const { canvas } of [last, first]) {
-    canvas.addEventListener("pointermove", (event) => change({ at: [chosen.at[0], (cellAt(event, canvas, [1, chosen.side])[1] + 0.5) / chosen.side] }));
+    const frameAt = (token) => change({ at: [chosen.at[0], (Math.min(chosen.side - 1, Math.max(0, token)) + 0.5) / chosen.side] });
+    canvas.addEventListener("pointermove", (event) => frameAt(cellAt(event, canvas, [1, chosen.side])[1]));
+    canvas.addEventListener("keydown", (event) => {
+      const step = STEPS[event.key]?.[1];
+      if (!step) return;
+      event.preventDefault();
+      frameAt(Math.floor(chosen.side * chosen.at[1]) + step);
+    });
   }
 
   // Values that do not divide the side give way to the next smaller ones that do, while it stays.
@@ -66,7 +73,7 @@ function ruleView({ data, chosen, body, say }) {
   body.append(
     make("p", { className: "mmv-hint" }, "Move the sliders and guess: on how many tokens does the framed one depend?"),
     make("p", {}, "One axis of a map is H tokens long. A block attention with windows of P tokens is followed by a grid attention of G cells. " +
-      "Point at a token to frame it."),
+      "Point at a token to frame it (or Tab to the row, and use the arrow keys)."),
     make("div", { className: "mmv-controls" }, ...sliders.map(({ box }) => box), reveal),
     last.figure, first.figure, result,
   );

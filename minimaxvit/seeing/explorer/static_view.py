@@ -135,7 +135,7 @@ def _draw_look(axes, image, name, query, weights, most):
         frame(axes, *query)
     where = f"row {query[0]}, column {query[1]}" if isinstance(query, tuple) else f"place {query}"
     row, column = np.unravel_index(weights.argmax(), (h, w))
-    axes.set_title(f"{name}\n{weights.max():.0%} at {row}, {column}", fontsize=9)
+    axes.set_title(f"{name}\n{weights.max():.0%} at row {row}, column {column}", fontsize=9)
     axes.set(xticks=[], yticks=[])
     return (
         f"{name} from {where}: {(weights > 0).sum()} of {h * w} tokens, most "
