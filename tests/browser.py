@@ -66,7 +66,7 @@ def choose(page, what, value):
 
 def one_layer(page, layer):
     """Show a layer by itself in the view of attention."""
-    page.click(f"button:has-text('{layer}')")
+    choose(page, "layer", layer)
     if page.locator("[data-choice=layers]").count():
         choose(page, "layers", "false")
 

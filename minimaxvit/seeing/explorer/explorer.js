@@ -116,7 +116,10 @@ function start(root) {
     });
     body.replaceChildren(make("nav", { className: "mmv-tabs" }, ...tabs));
     const head = chosen.view === "rule" ? null : about(tool);
-    if (head) body.append(make("p", { className: "mmv-hint" }, HINTS[chosen.view][chosen.direction] ?? HINTS[chosen.view]), head.box);
+    if (head) {
+      const hint = HINTS[chosen.view][chosen.direction] ?? HINTS[chosen.view];
+      body.append(make("p", { className: "mmv-hint" }, chosen.soft ? hint : hint.replace("more weight", "a larger logit")), head.box);
+    }
     const view = VIEWS[chosen.view][1](tool);
     draw = () => {
       head?.draw();

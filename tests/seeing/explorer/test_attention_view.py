@@ -30,7 +30,7 @@ def test_what_is_read_is_what_python_says(small, open_page, network, picture, he
     choose(page, "network", list(networks).index(network))
     maps = rounded(networks[network], pictures, picture)
     for layer in ("1.1 BlockAttention", "1.1 GridAttention", "2.2 GridAttention"):
-        page.click(f"button:has-text('{layer}')")
+        choose(page, "layer", layer)
         if layer.startswith("2"):  # with several heads
             choose(page, "head", head)
         attention, (h, w) = maps[layer], maps[layer].size
@@ -123,7 +123,7 @@ def test_keys_do_what_the_pointer_does(small, open_page):
 def test_a_key_has_the_color_of_its_weight_on_the_scale_that_is_said(small, open_page):
     networks, pictures, fragment = small
     page, layers = alive(open_page, fragment), ("2.1 BlockAttention", "2.1 GridAttention")
-    page.click(f"button:has-text('{layers[0]}')")
+    choose(page, "layer", layers[0])
     hover(page, layers[0], (0, 1), (2, 4))
     maps = rounded(networks["one"], pictures, 0)
     rows = {}
@@ -177,7 +177,7 @@ def test_matrix_and_bias_table_are_drawn_as_they_are(small, open_page):
 def test_what_is_attended_to_and_who_attends_are_row_and_column(small, open_page):
     networks, pictures, fragment = small
     page, layer = alive(open_page, fragment), "1.1 GridAttention"
-    page.click(f"button:has-text('{layer}')")
+    choose(page, "layer", layer)
     choose(page, "direction", "by")
     hover(page, layer, (3, 5), (4, 8))
     attention = rounded(networks["one"], pictures, 0)[layer]
@@ -193,14 +193,12 @@ def test_what_is_attended_to_and_who_attends_are_row_and_column(small, open_page
 @pytest.mark.parametrize("first", ["2.1 GridAttention", "2.2 BlockAttention", "1.1 GridAttention"])
 def test_block_stands_beside_the_grid_of_the_same_maxvit_block(small, open_page, first):
     page = alive(open_page, small[2])
-    page.click(f"button:has-text('{first}')")
-    assert page.evaluate("document.activeElement.dataset.choice") == first  # of the new button
+    choose(page, "layer", first)
+    assert page.input_value("[data-choice=layer]") == first
     block, pictures = first.split()[0], page.locator("canvas[data-of=picture]")
     layers = [f"{block} BlockAttention", f"{block} GridAttention"]
     above = "canvas => canvas.closest('section').dataset.layer"
     assert [each.evaluate(above) for each in pictures.all()] == layers
-    pressed = page.locator(".mmv-depth [aria-pressed=true]").all()
-    assert [button.get_attribute("data-choice") for button in pressed] == layers
     choose(page, "layers", "false")
     assert [each.evaluate(above) for each in pictures.all()] == [first]
 
@@ -227,7 +225,7 @@ def test_any_attention_is_read_as_it_is_in_python(odd, open_page, direction):
     page, maps = alive(open_page, fragment), rounded(model, pictures, 0)
     choose(page, "direction", direction)
     for layer, attention in maps.items():
-        page.click(f"button:has-text('{layer}')")
+        choose(page, "layer", layer)
         lifted = attention.lift(attention.weights())[0].mean(0)  # (queries, keys)
         places = attention.places if direction == "to" else attention.key_places
         for query in [(0, 0), (1, places.w - 1), (places.h - 1, 1)]:
@@ -261,7 +259,7 @@ def compare_line(page, layer, line):
 def test_where_there_is_no_key_there_is_no_logit(odd, open_page):
     model, pictures, fragment = odd
     page, layer = alive(open_page, fragment), "1.1 RowAttention"
-    page.click(f"button:has-text('{layer}')")
+    choose(page, "layer", layer)
     choose(page, "numbers", "false")
     hover(page, layer, (0, 0), (8, 8))
     attention = rounded(model, pictures, 0)[layer]
@@ -323,7 +321,7 @@ def test_a_caption_says_in_a_sentence_what_is_seen(small, open_page):
 def test_heads_have_captions_and_are_chosen_by_keyboard(small, open_page):
     networks, pictures, fragment = small
     page, layer = alive(open_page, fragment), "2.1 GridAttention"
-    page.click(f"button:has-text('{layer}')")
+    choose(page, "layer", layer)
     heads = page.locator(f"[data-layer='{layer}'] .mmv-head")
     attention = rounded(networks["one"], pictures, 0)[layer]
     query = tuple(map(int, re.findall(r"\d+", text_of(page, layer, "query"))[:2]))
@@ -376,7 +374,7 @@ def test_the_uniform_distance_is_that_of_this_query(small, open_page):
         said = text_of(page, layer, "distance")
         assert said.endswith(f" pixels; {uniform:.3f} if it attended to all of them equally")
     layer = "2.1 BlockAttention"
-    page.click(f"button:has-text('{layer}')")
+    choose(page, "layer", layer)
     hover(page, layer, (1, 3), (2, 4))
     said = text_of(page, layer, "distance")
     assert f" pixels; {8 * (0 + 1 + 1 + 2**0.5) / 4:.3f} if" in said
@@ -439,3 +437,44 @@ def test_a_choice_that_logits_do_not_have_is_not_offered(small, open_page):
     assert page.locator("[data-choice=mass]").count() == 1
     choose(page, "numbers", "false")
     assert page.locator("[data-choice=mass]").count() == 0
+
+
+@in_a_browser
+def test_of_logits_the_words_claim_no_attention(small, open_page):
+    networks, pictures, fragment = small
+    page, layer = alive(open_page, fragment), "2.1 GridAttention"
+    choose(page, "layer", layer)
+    choose(page, "numbers", "false")
+    hover(page, layer, (1, 2), (2, 4))
+    attention = rounded(networks["one"], pictures, 0)[layer]
+    group, slot = (attention.keys == 1 * 4 + 2).nonzero()[0]
+    logits = (attention.scores + attention.bias)[0, :, group, slot].mean(0)
+    most = "row {}, column {}".format(*divmod(attention.keys[group, logits.argmax()].item(), 4))
+    caption = text_of(page, layer, "caption")
+    assert f"tokens, and the largest mean logit is that of the one at {most}: " in caption
+    assert "most to" not in caption
+    terms = page.locator(f"[data-layer='{layer}']:has(dl) dt").all_inner_texts()
+    assert "largest logits" in terms and "strongest keys" not in terms
+    assert "a larger logit" in page.locator(".mmv-hint").inner_text()
+    assert "with the largest logit" in page.locator("p.mmv-note:has(.mmv-sign)").inner_text()
+
+
+@in_a_browser
+def test_the_key_pointed_at_in_one_picture_is_not_that_of_the_other(small, open_page):
+    page, block, grid = alive(open_page, small[2]), "1.1 BlockAttention", "1.1 GridAttention"
+    page.mouse.click(*hover(page, grid, (1, 2), (4, 8)))
+    strongest = text_of(page, block, "strongest").split(";")[0]
+    for key in ((1, 2), (1, 6), (3, 2), (3, 6)):
+        hover(page, grid, key, (4, 8))
+        assert text_of(page, grid, "key").startswith(f"{key[0]}, {key[1]}: ")
+        assert text_of(page, block, "key") == strongest
+
+
+@in_a_browser
+def test_numbers_of_the_mean_of_heads_say_that_they_are(small, open_page):
+    page, layer = alive(open_page, small[2]), "2.1 GridAttention"
+    assert "mean of the heads" not in text_of(page, "1.1 GridAttention", "entropy")  # a single head
+    choose(page, "layer", layer)
+    assert "of the mean of the heads" in text_of(page, layer, "entropy")
+    choose(page, "head", 1)
+    assert "mean of the heads" not in text_of(page, layer, "entropy")

@@ -88,3 +88,20 @@ def test_numbers_move_with_the_sliders_and_the_token_with_the_pointer(small, ope
     page.mouse.move(box["x"] + 3.5 / 24 * box["width"], box["y"] + 20)
     assert pixel_of(axis, 3.5 / 24, 0.2) == pixel_of(axis, 15.5 / 24, 0.2) == color_of(0.9)
     assert pixel_of(axis, 12.5 / 24, 0.2) == GRAY
+
+
+@in_a_browser
+def test_the_framed_token_is_moved_by_keys(small, open_page):
+    page = alive(open_page, small[2])
+    choose(page, "view", "rule")
+    set_sliders(page, 16, 4, 4)
+    page.click("text=Show the answer")
+    axis = page.locator("canvas[data-of=attended]")
+    axis.focus()
+    for token in (9, 10):
+        page.keyboard.press("ArrowRight")
+        attended = [pixel_of(axis, (i + 0.5) / 16, 0.2) == color_of(0.9) for i in range(16)]
+        assert attended == [i % 4 == token % 4 for i in range(16)]
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")  # stays at the edge
+    assert pixel_of(axis, 0.5 / 16, 0.2) == color_of(0.9)
