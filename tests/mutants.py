@@ -28,7 +28,7 @@ IN_FULL = {
     "steps": ["frame", "network"],
     "mbconv": ["mbconv"],
     "block": ["block", "seeing/measure/recording"],
-    "sizes": ["network", "errors", "summary"],
+    "sizes": ["sizes", "network", "errors", "summary"],
     "network": ["network"],
     "configs": ["network", "errors", "summary"],
     "weights": ["weights", "errors"],

@@ -33,7 +33,7 @@ ROWS = {
 
 def test_every_record_says_what_it_depends_on():
     silent = {name for name, kept in RECORDS.items() if not {"files", "first_losses"} & set(kept)}
-    assert silent <= {"rumor"}  # which is older than that, and takes most of an hour
+    assert silent == set()
 
 
 @pytest.mark.parametrize("name", TIMES)
