@@ -26,6 +26,7 @@ from minimaxvit import (
     pretrained,
     pretrained_record,
     save,
+    weights,
 )
 from minimaxvit.atomic_write import atomic_write
 from minimaxvit.datasets import load_shapes
@@ -396,3 +397,70 @@ def test_a_file_is_not_blamed_for_what_is_wrong_elsewhere(error, tmp_path, monke
     with pytest.raises(type(error)) as caught:
         load(tmp_path / "a")
     assert caught.value is error
+
+
+def define():
+    """Define a class, as a cell of a notebook does each time that it runs."""
+
+    class Averaged(BlockAttention):
+        """A part of somebody's own."""
+
+    return Averaged
+
+
+def test_a_class_that_is_defined_anew_takes_its_own_place_and_no_other(monkeypatch):
+    monkeypatch.setattr(weights, "KINDS", dict(weights.KINDS))
+    first, again = define(), define()
+    weights.register(Averaged=first)
+    weights.register(Averaged=again)
+    assert weights.KINDS["Averaged"] is again is not first
+    elsewhere = type("Averaged", (BlockAttention,), {"__module__": "elsewhere"})
+    elsewhere.__qualname__ = first.__qualname__  # the same name in another file
+    for other in (GridAttention, elsewhere, 3, 4):
+        with pytest.raises(ValueError, match="'Averaged' already stands for "):
+            weights.register(Averaged=other)
+    assert weights.KINDS["Averaged"] is again
+    weights.register(three=3)  # what has no name is itself
+    with pytest.raises(ValueError, match="'three' already stands for 3"):
+        weights.register(three=4)
+
+
+def test_a_module_of_another_class_with_the_same_tensors_is_named(tmp_path):
+    class Silent(torch.nn.Linear):
+        """The same weights, and another use of them."""
+
+    model = network()
+    hidden = model.head.hidden
+    model.head.hidden = Silent(hidden.in_features, hidden.out_features)
+    with pytest.raises(ValueError, match="head.hidden is a Silent instead of a Linear$"):
+        save(model, tmp_path / "a.safetensors")
+
+    class Mine(MaxViT):
+        """A network of somebody's own."""
+
+    with pytest.raises(ValueError, match="the network is a Mine instead of a MaxViT$"):
+        save(Mine(UNUSUAL), tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
+    model = network()
+    model.watcher = torch.nn.Identity()  # one more, which does nothing
+    save(model, tmp_path / "a.safetensors")
+
+
+def test_why_a_file_is_refused_is_one_line_that_is_never_empty(tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    safetensors.torch.save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="save wrote: it does not say which network it holds$"):
+        load(path)
+    save(network(), path)
+
+    def fail(*_):
+        raise KeyError  # whose text is empty
+
+    monkeypatch.setattr(weights, "_filled", fail)
+    with pytest.raises(ValueError, match="save wrote: KeyError$"):
+        load(path)
+
+
+def test_folders_are_made_for_a_file(tmp_path):
+    atomic_write(tmp_path / "a" / "b" / "file", lambda partial: partial.write_text("all"))
+    assert (tmp_path / "a" / "b" / "file").read_text() == "all"
