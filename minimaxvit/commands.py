@@ -123,7 +123,9 @@ def run_explore(options, command):
     networks = {"trained": model, "untrained": untrained}
     classes, source = record["data"]["classes"], name_source(record)
     found = explorer(networks, images, names, classes, source)
-    page = explorer_page(found, f"What the {options.trained} network attends to")
+    name = options.trained
+    network = f"the {name} network" if name in bundled() else f"the network in {name}"
+    page = explorer_page(found, f"What {network} attends to")
     page = page.encode("utf-8", errors="backslashreplace")  # file names may be no UTF-8
     atomic_write(options.out, lambda partial: partial.write_bytes(page))
     print(f"Open {options.out} in a browser; it is self-contained, {len(page):,} bytes")

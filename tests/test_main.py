@@ -435,7 +435,7 @@ def test_a_page_is_written_for_images_of_any_size(run, tmp_path, capsys):
     main(["explore", *map(str, paths), "--run", str(run), "--out", str(out)])
     page = out.read_text()
     assert f"Open {out} in a browser" in capsys.readouterr().out
-    assert "<h1>Where " in page and "a \\u003cb>.png" in page
+    assert f"<h1>What the network in {run} attends to</h1>" in page and "a \\u003cb>.png" in page
     assert "c.jpg (the center square of 40 x 90 pixels, resized from 40 x 40 to 32 x 32)" in page
     assert [path.name for path in out.parent.iterdir()] == ["explorer.html"]
 

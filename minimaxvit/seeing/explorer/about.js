@@ -22,6 +22,7 @@ function about(tool) {
   const top = data.networks[chosen.network].predictions[chosen.image].slice(0, 3);
   const said = top.map(([name, probability]) => `${name} ${(100 * probability).toFixed(1)}%`).join(", ");
   const classes = `Whatever the image shows, the network answers with ${data.answers}.`;
+  const choosing = chosen.view === "attention" ? `, Shift + arrow chooses a ${rolesOf(tool)[1]}` : "";
   const state = make("span", { className: "mmv-note", data: { of: "lock" } });
   const unlock = make("button", { type: "button", data: { choice: "unlock" }, on: { click: () => set({ locked: false, key: null }) } }, "unlock");
   const box = make(
@@ -37,7 +38,7 @@ function about(tool) {
     drawImage(tool, image);
     frameToken(image, row * size[1] + column, size);
     const where = chosen.extra === null ? `row ${row}, column ${column} of ${size.join(" x ")}` : `extra token ${chosen.extra + 1}`;
-    state.textContent = chosen.locked ? `Locked at ${where}.` : "A click or tap on a patch locks it. Without a mouse: Tab to a picture, arrow keys move, Enter locks, Shift + arrow chooses a key.";
+    state.textContent = chosen.locked ? `Locked at ${where}.` : `A click or tap on a patch locks it. Without a mouse: Tab to a picture, arrow keys move, Enter locks${choosing}.`;
     unlock.hidden = !chosen.locked;
   };
   return { box, draw };
