@@ -17,7 +17,7 @@ from .style import DPI
 FONT = 12  # large enough for a page of 400 pixels
 LINE = 66  # characters of a title that fit into one line
 COLUMNS = 2
-CAPTION = "(darker: more, as a square root, one scale; +: token; 50% solid, 99% dashed)"
+CAPTION = "(darker: more, by square root; +: token; 50% solid, 99% dashed)"
 DRAWN = (0.5, 0.99)  # fractions whose square is drawn
 WHITE_EDGE = withStroke(linewidth=3, foreground="white")
 
