@@ -33,6 +33,7 @@ from minimaxvit import (
     maxvit,
 )
 from minimaxvit.layers import StochasticDepth
+from minimaxvit.network import Stem
 
 # Two stages, one block each: the shortest that strides, attends both ways and changes its width.
 SMALL = MaxViTConfig(
@@ -420,3 +421,25 @@ def test_bfloat16_stays_close_to_float32(training):
     assert rough.dtype == torch.bfloat16
     assert (rough - exact).norm() < 0.05 * exact.norm()
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_the_stem_and_the_head_say_what_they_do_to_a_map():
+    model = MaxViT(SMALL)
+    taps = [step.module for step in model.stem.steps()]
+    assert taps == [model.stem.conv1, model.stem.conv2]
+    (attend,) = model.head.steps()
+    numbers = torch.arange(12).view(1, 3, 4, 1)
+    queries, keys = attend.groups(numbers, torch.arange(0))
+    assert queries.tolist() == [[0]] and keys.tolist() == [list(range(12))]
+
+
+def test_a_stem_halves_the_sides_unless_told_otherwise():
+    images = torch.zeros(1, 3, 16, 32)
+    assert Stem(8)(images).shape == (1, 8, 8, 16)
+    assert Stem(8, 4)(images).shape == (1, 8, 4, 8)
+
+
+def test_convolutions_hold_their_weights_channels_last():
+    for name, weight in MaxViT(SMALL).named_parameters():
+        if weight.ndim == 4:
+            assert weight.is_contiguous(memory_format=torch.channels_last), name
