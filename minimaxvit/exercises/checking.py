@@ -123,7 +123,7 @@ def differs(got, wanted):
     shapes = f"shape {tuple(got.shape)}, not {tuple(wanted.shape)}"
     if max(got.numel(), wanted.numel()) <= FEW:
         found = "got {}, wanted {}".format(*_written_apart(got, wanted))
-        return found if got.shape == wanted.shape else f"{found}: {shapes}"
+        return found if got.shape == wanted.shape else f"returned {shapes}: {found}"
     if got.shape != wanted.shape:
         return f"returned {shapes}"
     wrong = ~_close(got, wanted)

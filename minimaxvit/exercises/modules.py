@@ -167,7 +167,7 @@ MBCONV = ModuleExercise(
             changed(with_padding_of_one),
             "at stride 2 you pad as PyTorch does; the official padding is 'SAME': use `Conv3x3`.",
         ),
-        (strided_early, "the stride belongs into the depthwise convolution, after the expansion."),
+        (strided_early, "the stride belongs in the depthwise convolution, after the expansion."),
         (with_activation(gelu), "use the activation that the constructor was given."),
         (with_activation(F.gelu), "the default activation is `gelu`, the tanh form."),
     ),
@@ -190,11 +190,15 @@ def attended(
     output=True,
     bias_scale=lambda module: 1.0,
     joined=None,
+    reshaped=False,
 ):
     """Attend with another scale, softmax, order of channels or place of the bias."""
 
     def run(module, x):
         def split(each):
+            if reshaped:
+                b, n, t, c = each.shape
+                return each.reshape(b, c // module.head_dim, n, t, module.head_dim)
             return rearrange(each, pattern, d=module.head_dim)
 
         query, key, value = (split(f(x)) for f in (module.query, module.key, module.value))
@@ -207,6 +211,19 @@ def attended(
         return module.output(out) if output else out
 
     return run
+
+
+def across_groups(module, x):
+    """Attend among the tokens of all groups at once."""
+
+    def split(each):
+        return rearrange(each, "b n t (heads d) -> b heads (n t) d", d=module.head_dim)
+
+    n = x.shape[1]
+    query, key, value = (split(f(x)) for f in (module.query, module.key, module.value))
+    scores = query @ key.mT * module.head_dim**-0.5 + module.bias().repeat(1, n, n)
+    out = rearrange(scores.softmax(-1) @ value, "b heads (n t) d -> b n t (heads d)", n=n)
+    return module.output(out)
 
 
 RELATIVE_ATTENTION = ModuleExercise(
@@ -251,14 +268,26 @@ RELATIVE_ATTENTION = ModuleExercise(
             )
             for joined in (torch.reshape, lambda out, shape: out.transpose(1, 2).reshape(shape))
         ),
+        *(
+            (
+                attended(reshaped=True, joined=joined),
+                "a reshape moves nothing: split the channels first, (b, n, t, heads, d), and then "
+                "move the heads before the groups.",
+            )
+            for joined in (torch.reshape, None)
+        ),
+        (
+            across_groups,
+            "groups never see one another: the softmax runs over the t tokens of one group.",
+        ),
         (attended(output=False), "the last layer, `output`, is missing."),
     ),
     hints=(
         "four linear layers from dim to dim, and `self.bias`, with dim // head_dim heads.",
         "the bias is (heads, t, t): it fits scores of shape (b, n, heads, t, t) as it is; for "
         "(b, heads, n, t, t), give it an axis for n.",
-        "split query, key and value into heads; score, scale, add the bias, softmax; weigh the "
-        "values; put the heads side by side again, and end with `output`.",
+        "split query, key and value into heads; score, scale, add the bias, softmax; take the "
+        "weighted mean of the values; put the heads side by side again, and end with `output`.",
     ),
 )
 

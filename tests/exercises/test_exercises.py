@@ -154,12 +154,15 @@ def test_integers_must_be_exact_however_large():
     [
         (
             lambda side, stages: torch.tensor([3]),
-            "got [3], wanted [56, 28, 14, 7]: shape (1,), not (4,)",
+            "returned shape (1,), not (4,): got [3], wanted [56, 28, 14, 7]",
         ),
-        (lambda side, stages: torch.tensor(3), "got 3, wanted [56, 28, 14, 7]: shape (), not (4,)"),
+        (
+            lambda side, stages: torch.tensor(3),
+            "returned shape (), not (4,): got 3, wanted [56, 28, 14, 7]",
+        ),
         (
             lambda side, stages: torch.tensor([[56]]),
-            "got [[56]], wanted [56, 28, 14, 7]: shape (1, 1), not (4,)",
+            "returned shape (1, 1), not (4,): got [[56]], wanted [56, 28, 14, 7]",
         ),
         (lambda side, stages: torch.ones(20), "returned shape (20,), not (4,)"),
     ],
