@@ -54,7 +54,7 @@ def test_where_no_size_is_near_it_says_so():
     "changes, message",
     [
         ({"dims": None}, "dims must be a whole number of at least 1 or a tuple of such, got None"),
-        ({"window": (0,)}, "window must be a whole number of at least 1 or a tuple of such, "),
+        ({"window": (None, 0)}, "window must be a whole number of at least 1 or a tuple of such, "),
         ({"num_classes": 0}, "num_classes must be a whole number of at least 1, got 0"),
         ({"image_size": True}, "image_size must be a whole number of at least 1, got True"),
     ],
