@@ -31,15 +31,16 @@ CONFIGS = {
 }
 
 
-def maxvit(name, num_classes=None, image_size=None):
+def maxvit(name, num_classes=None, image_size=None, in_channels=3):
     """Build a named network: tiny to xlarge for images of 224 x 224, the others for 32 x 32.
 
     `image_size` in pixels scales the windows, so that their number stays the same; images of other
-    sizes may still be classified. ValueError for an unknown name or a window that is not whole.
+    sizes may still be classified. `in_channels` is 1 for gray images.
+    ValueError for an unknown name or a window that is not whole.
     """
     if name not in CONFIGS:
         raise ValueError(f"no network is called {name!r}; choose one of {', '.join(CONFIGS)}")
-    config = CONFIGS[name]
+    config = replace(CONFIGS[name], in_channels=in_channels)
     if num_classes is not None:
         config = replace(config, num_classes=num_classes)
     if image_size is not None:

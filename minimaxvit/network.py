@@ -14,12 +14,12 @@ from .steps import Attend, Part, Taps, build
 
 
 class Stem(Part):
-    """Make first features: (b, 3, h, w) -> (b, c, ceil(h / stride), ceil(w / stride))."""
+    """Make first features: (b, in_channels, h, w) -> (b, c, ceil(h / stride), ceil(w / stride))."""
 
-    def __init__(self, stem_dim, stem_stride=2, activation=gelu):
+    def __init__(self, stem_dim, stem_stride=2, activation=gelu, in_channels=3):
         super().__init__()
         self.stride, self.activation = stem_stride, activation
-        self.conv1 = Conv3x3(3, stem_dim, stem_stride)
+        self.conv1 = Conv3x3(in_channels, stem_dim, stem_stride)
         self.norm = BatchNorm(stem_dim)
         self.conv2 = Conv3x3(stem_dim, stem_dim)
 
@@ -68,6 +68,7 @@ class MaxViTConfig:
     expansion: int = 4
     drop_path: float = 0.0
     activation: Callable = gelu
+    in_channels: int = 3
     num_classes: int = 1000
     image_size: int = 224
 
@@ -85,7 +86,8 @@ class MaxViTConfig:
 class MaxViT(Sizes, nn.Module):
     """Classify images, square or not, of any size whose maps are divisible by the window.
 
-    Shapes: (b, 3, h, w) -> (b, num_classes), logits. ValueError for other sizes. Source: paper 3.3.
+    Shapes: (b, in_channels, h, w) -> (b, num_classes), logits. ValueError for other sizes.
+    Source: paper 3.3.
     """
 
     def __init__(self, config):

@@ -24,11 +24,19 @@ class Sizes:
 
     def check_images(self, images):
         """Raise ValueError unless `images` are what `forward` takes."""
+        self.check_form(images)
+        self.check_size(*images.shape[2:])
+
+    def check_form(self, images):
+        """Raise ValueError unless `images` are what `forward` takes, but for their size."""
         weight = next(self.parameters())
         if not isinstance(images, torch.Tensor):
             raise ValueError(f"expected images in a tensor, got a {type(images).__name__}")
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"expected images of shape (b, 3, h, w), got {tuple(images.shape)}")
+        channels = self.config.in_channels
+        if images.ndim != 4 or images.shape[1] != channels:
+            raise ValueError(
+                f"expected images of shape (b, {channels}, h, w), got {tuple(images.shape)}"
+            )
         if not images.is_floating_point():
             raise ValueError(
                 f"expected images in -1..1, got {images.dtype}: minimaxvit.datasets.normalize "
@@ -44,7 +52,6 @@ class Sizes:
                 f"the images are on {images.device} and the weights on {weight.device}: move "
                 f"either with .to()"
             )
-        self.check_size(*images.shape[2:])
 
     def check_size(self, h, w):
         """Raise ValueError, naming the nearest sizes that work, unless images of h by w fit."""
@@ -58,18 +65,17 @@ class Sizes:
                 )
             sides = [ceil(side / part.stride) for side in sides]
 
-    def _nearest(self, side):
-        def fits(side):
-            for part in [*self.layers().values(), self.head]:
-                if part.misfit(side):
-                    return False
-                side = ceil(side / part.stride)
-            return True
+    def fits(self, side):
+        """Whether images may have this height or width."""
+        for part in [*self.layers().values(), self.head]:
+            if part.misfit(side):
+                return False
+            side = ceil(side / part.stride)
+        return True
 
+    def _nearest(self, side):
         below, above = range(side, 0, -1), range(max(side, 1), side + 2 * self.config.image_size)
-        nearest = {
-            fitting for sides in (below, above) for fitting in islice(filter(fits, sides), 1)
-        }
+        nearest = {each for sides in (below, above) for each in islice(filter(self.fits, sides), 1)}
         return " or ".join(map(str, sorted(nearest))) or "unknown"
 
 
@@ -81,7 +87,7 @@ def check_numbers(config):
     """Raise ValueError, naming it, for a number that no network can have."""
     if not isinstance(config.depths, tuple) or not config.depths:
         raise ValueError(f"depths must be a tuple with one entry per stage, got {config.depths!r}")
-    for name in (*COUNTS, "num_classes", "image_size"):
+    for name in (*COUNTS, "in_channels", "num_classes", "image_size"):
         value = getattr(config, name)
         for each in value if isinstance(value, tuple) else (value,):
             if each is None and name == "window":

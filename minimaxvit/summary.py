@@ -20,7 +20,7 @@ def count(config, h, w):
     with torch.device("meta"):  # shapes alone
         model = MaxViT(config).eval()
         model.check_size(h, w)
-        state = (torch.empty(1, 3, h, w),)
+        state = (torch.empty(1, config.in_channels, h, w),)
     rows = []
     stages = {f"stage {number}": stage for number, stage in enumerate(model.stages, start=1)}
     for name, parts in {"stem": [model.stem], **stages, "head": [model.head]}.items():

@@ -1,4 +1,4 @@
-"""Load the weights of timm's `maxvit_*_tf_*` models, which are the official ones."""
+"""Exchange weights with timm's `maxvit_*_tf_*` models, which hold the official ones."""
 
 from collections.abc import Mapping
 
@@ -69,6 +69,21 @@ def load_timm(model, state_dict):
             )
     inner.load_state_dict(tensors)
     return model
+
+
+def to_timm(model):
+    """Name and pack the weights of a network as timm does: the inverse of `load_timm`.
+
+    Returns a new state_dict for the `maxvit_*_tf_*` model of the same dims, depths and window.
+    Raises ValueError if timm has nothing like one of the tensors.
+    """
+    inner, packed = unwrapped(model), {}
+    for name, tensor in inner.state_dict().items():
+        packed.setdefault(_timm_name(inner, name), []).append(tensor)  # query, key, value
+    return {
+        name: torch.cat(parts) if len(parts) > 1 else parts[0].clone()
+        for name, parts in packed.items()
+    }
 
 
 def _bare(name):

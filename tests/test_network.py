@@ -162,6 +162,20 @@ def test_features_are_the_maps_of_the_stages():
     assert [tuple(m.shape) for m in maps] == expected
 
 
+@pytest.mark.parametrize("name", ["tiny", "compact", "vit", "resnet", "hybrid", "convolutions"])
+def test_images_may_have_another_number_of_channels(name):
+    side = CONFIGS[name].image_size
+    for channels in (1, 4):
+        model = on_meta(maxvit, name, in_channels=channels)
+        first = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+        assert model.config.in_channels == first.in_channels == channels
+        images = torch.empty(2, channels, side, side, device="meta")
+        assert model(images).shape == (2, CONFIGS[name].num_classes)
+        with pytest.raises(ValueError, match=rf"shape \(b, {channels}, h, w\), got \(2, 3, "):
+            model(torch.empty(2, 3, side, side, device="meta"))
+    assert on_meta(maxvit, name).config == CONFIGS[name]
+
+
 @pytest.mark.parametrize("parts", [MAXVIT_PARTS, (MBConv,), (BlockAttention, MBConv), ()])
 def test_features_are_channels_last_whatever_the_images_are(parts):
     model = MaxViT(of_parts(parts, parts, depths=(2, 1))).eval()

@@ -23,9 +23,11 @@ from minimaxvit import (
     MBConv,
     load,
     load_timm,
+    maxvit,
     pretrained,
     pretrained_record,
     save,
+    to_timm,
     weights,
 )
 from minimaxvit.atomic_write import atomic_write
@@ -273,6 +275,64 @@ def test_weights_of_timm_are_all_taken_and_none_is_shared():
     assert not places & {tensor.untyped_storage().data_ptr() for tensor in ours.values()}
 
 
+NARROW = {  # some stages keep their channels, so their shortcut has no projection
+    "tiny": (64, 64, 96, 96),
+    "small": (32, 64, 64, 96),
+    "base": (32, 32, 64, 64),
+    "large": (64, 64, 96, 128),
+    "xlarge": (32, 64, 96, 128),
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_to_timm_is_the_inverse_of_load_timm_for_every_configuration(name):
+    config = replace(CONFIGS[name], dims=NARROW[name])
+    ours = network(config)
+    theirs = to_timm(ours)
+    sizes = {"embed_dim": config.dims, "head_hidden_size": config.dims[-1]}
+    model = MaxxVit(replace(model_cfgs[f"maxvit_{name}_tf"], **sizes), img_size=224)
+    model.load_state_dict(theirs)  # all of them, and of these shapes
+    assert same(load_timm(MaxViT(config), theirs).state_dict(), ours.state_dict())
+    shuffled = dict(reversed(model.state_dict().items()))
+    assert same(to_timm(load_timm(MaxViT(config), shuffled)), theirs)
+
+
+def test_weights_for_timm_are_copies_and_may_come_out_of_a_wrapping():
+    ours = network(TIMM)
+    theirs = to_timm(torch.nn.DataParallel(ours))
+    assert same(theirs, to_timm(ours))
+    places = {tensor.untyped_storage().data_ptr() for tensor in ours.state_dict().values()}
+    assert not places & {tensor.untyped_storage().data_ptr() for tensor in theirs.values()}
+
+
+def test_what_timm_has_nothing_like_is_named():
+    with pytest.raises(ValueError, match="models have nothing like our stem.positions"):
+        to_timm(maxvit("vit"))
+
+
+def test_of_many_tensors_that_do_not_fit_the_first_three_are_named():
+    theirs = weights_of_timm()
+    fewer = {name: tensor for name, tensor in theirs.items() if not name.startswith("head.")}
+    more = {f"other.{letter}": torch.ones(1) for letter in "dbca"}
+    head = "head.fc.bias, head.fc.weight, head.norm.bias"
+    told = (
+        f"these are not the weights of this network: 6 tensors are missing ({head}...) and 4 have "
+        f"no place in it (other.a, other.b, other.c...)"
+    )
+    with pytest.raises(ValueError) as caught:
+        load_timm(MaxViT(TIMM), fewer | more)
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("given", [[1], {"stem.conv1.weight": [1.0]}])
+def test_what_is_no_state_dict_is_named(given):
+    kind = type(given).__name__
+    told = "load_timm takes a state_dict, {name: tensor}, got a " + kind
+    with pytest.raises(ValueError) as caught:
+        load_timm(MaxViT(TIMM), given)
+    assert str(caught.value) == told
+
+
 def test_query_key_and_value_are_taken_in_that_order():
     theirs, model = weights_of_timm(), MaxViT(TIMM).eval()
     packed = [name for name in theirs if ".qkv." in name]
@@ -304,7 +364,7 @@ def test_a_pretrained_network_is_there_at_once_and_ready(name):
     model, record = pretrained(name), pretrained_record(name)
     assert not model.training
     assert sum(p.numel() for p in model.parameters()) == record["parameters"] <= 1_500_000
-    assert describe(model.config) == record["config"]
+    assert model.config == configuration(record["config"])
     assert (BUNDLED / f"{name}.safetensors").stat().st_size <= 4_000_000
     assert record["command"] and record["machine"]["processor"] and "seed" in record["recipe"]
     stored = safetensors.torch.load_file(BUNDLED / f"{name}.safetensors").values()
@@ -353,7 +413,9 @@ def test_a_pretrained_network_gets_a_last_layer_for_other_classes():
         assert torch.equal(other.state_dict()[name], ours.state_dict()[name])
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."]
+)
 def test_timm_s_weights_may_come_out_of_a_wrapping(prefix):
     plain = load_timm(MaxViT(TIMM), weights_of_timm())
     wrapped = {f"{prefix}{name}": tensor for name, tensor in weights_of_timm().items()}

@@ -21,12 +21,12 @@ from ..weights import register
 
 
 class ConvStem(Part):
-    """Make first features: (b, 3, h, w) -> (b, c, ceil(h / stride), ceil(w / stride))."""
+    """Make first features: (b, in_channels, h, w) -> (b, c, ceil(h / stride), ceil(w / stride))."""
 
-    def __init__(self, stem_dim, stem_stride):
+    def __init__(self, stem_dim, stem_stride, in_channels=3):
         super().__init__()
         self.stride = stem_stride
-        self.conv1 = Conv3x3(3, stem_dim, stem_stride)
+        self.conv1 = Conv3x3(in_channels, stem_dim, stem_stride)
         self.norm = BatchNorm(stem_dim)
 
     def forward(self, images):

@@ -18,13 +18,13 @@ from ..weights import register
 class ResNetStem(Part):
     """Make first features by one convolution; the first unit norms and activates them.
 
-    Shapes: (b, 3, h, w) -> (b, c, ceil(h / stride), ceil(w / stride)).
+    Shapes: (b, in_channels, h, w) -> (b, c, ceil(h / stride), ceil(w / stride)).
     """
 
-    def __init__(self, stem_dim, stem_stride):
+    def __init__(self, stem_dim, stem_stride, in_channels=3):
         super().__init__()
         self.stride = stem_stride
-        self.conv1 = Conv3x3(3, stem_dim, stem_stride, bias=False)
+        self.conv1 = Conv3x3(in_channels, stem_dim, stem_stride, bias=False)
 
     def forward(self, images):
         return self.conv1(images)

@@ -24,11 +24,11 @@ class PatchEmbedding(Part):
     """Project each patch to a token, add its position, and begin a class token beside the map.
 
     A patch is `stem_stride` pixels wide. One position is learned per patch, so images of any side
-    but `image_size` are a misfit. Shapes: (b, 3, h, w) -> (b, c, h / stride, w / stride), and
-    (b, 1, c) from `run`. ValueError if patches do not divide the image. Source: equation 1.
+    but `image_size` are a misfit. Shapes: (b, in_channels, h, w) -> (b, c, h / stride, w / stride),
+    and (b, 1, c) from `run`. ValueError if patches do not divide the image. Source: equation 1.
     """
 
-    def __init__(self, stem_dim, stem_stride, image_size):
+    def __init__(self, stem_dim, stem_stride, image_size, in_channels=3):
         super().__init__()
         if image_size % stem_stride:
             raise ValueError(
@@ -36,7 +36,7 @@ class PatchEmbedding(Part):
             )
         self.stride, self.image_size = stem_stride, image_size
         side = image_size // stem_stride
-        self.project = nn.Conv2d(3, stem_dim, stem_stride, stem_stride)
+        self.project = nn.Conv2d(in_channels, stem_dim, stem_stride, stem_stride)
         self.positions = nn.Parameter(torch.empty(1, stem_dim, side, side))
         self.class_token = nn.Parameter(torch.empty(1, 1, stem_dim))
         self.class_position = nn.Parameter(torch.empty(1, 1, stem_dim))

@@ -15,6 +15,7 @@ import torch
 from ..atomic_write import atomic_write
 
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "model.safetensors", "record.json"
+NEWER = {"in_channels": 3}  # what the records of older versions do not say
 REMEDY = "remove it to begin anew, or name another folder"
 
 
@@ -44,7 +45,8 @@ def refuse_stray_weights(folder):
 def refuse_another_run(folder, found, settings):
     """Raise AnotherRun if the settings that were found in `folder` are not these."""
     for part, wanted in settings.items():
-        different = [name for name in wanted if found[part].get(name) != wanted[name]]
+        old = NEWER | found[part]
+        different = [name for name in wanted if old.get(name) != wanted[name]]
         if different:
             raise AnotherRun(
                 f"{folder} holds another run: its {part} differs in {', '.join(different)}; name "
