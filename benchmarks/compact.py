@@ -21,10 +21,11 @@ from freshness import first_losses
 
 from minimaxvit.atomic_write import atomic_write
 from minimaxvit.datasets import load_data
+from minimaxvit.pretrained_networks import BUNDLED
 from minimaxvit.training import Recipe
 from minimaxvit.training.evaluation import evaluation_record
 from minimaxvit.training.folder import CHECKPOINT, RECORD, WEIGHTS
-from minimaxvit.weights import BUNDLED, configuration, load, save
+from minimaxvit.weights import configuration, load, save
 
 RESULTS = Path(__file__).parent / "results"
 

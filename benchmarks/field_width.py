@@ -28,7 +28,9 @@ from minimaxvit.training.device import choose_device
 RESULTS = Path(__file__).parent / "results" / "field-width.json"
 FILES = [
     *NETWORK,
-    *(f"minimaxvit/seeing/measure/{name}.py" for name in "effective extent prepare".split()),
+    *(f"minimaxvit/seeing/measure/{name}.py" for name in "effective extent".split()),
+    "minimaxvit/pixels.py",
+    "minimaxvit/prepare.py",
     "minimaxvit/training/statistics.py",
     "minimaxvit/datasets/shapes.py",
     "benchmarks/field_width.py",

@@ -10,6 +10,7 @@ from .mbconv import Downsample, MBConv, SqueezeExcite
 from .network import MaxViT, MaxViTConfig
 from .partition import block_partition, block_reverse, grid_partition, grid_reverse
 from .position import RelativePositionBias, relative_position_index
+from .pretrained_networks import pretrained, pretrained_record
 from .resize import resize
 from .timm_weights import load_timm, to_timm
-from .weights import load, pretrained, pretrained_record, register, save
+from .weights import load, register, save

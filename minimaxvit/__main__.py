@@ -18,9 +18,10 @@ from .commands import (
 )
 from .configs import CONFIGS
 from .datasets.cifar10 import CIFAR10_URL
+from .official_weights import OFFICIAL
+from .pretrained_networks import bundled
 from .training.allocator import keep_memory
 from .training.recipe import Recipe
-from .weights import bundled
 
 
 def main(arguments=None):
@@ -50,7 +51,7 @@ def in_one_line(error):
     told = " ".join(str(error).split())
     if isinstance(error, OSError) and error.filename:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    if isinstance(error, ValueError | OSError | FloatingPointError):
+    if isinstance(error, ValueError | OSError | FloatingPointError | ImportError):
         return told
     return (
         f"{type(error).__name__}: {told}; nobody foresaw this: please report it, with what the "
@@ -111,7 +112,10 @@ def parser():
     train.add_argument("--compile", action="store_true", help="compile the network first")
     train.set_defaults(run=run_train)
 
-    which = f"the folder of a run, or a pretrained network: {', '.join(bundled())}"
+    which = (
+        f"the folder of a run, or a pretrained network: {', '.join(bundled())}, or, from the "
+        f"Hugging Face hub, {', '.join(OFFICIAL)}"
+    )
     measure = commands.add_parser("evaluate", help="accuracy and confusion matrix of a network")
     measure.add_argument(
         "trained",
@@ -160,6 +164,7 @@ def parser():
 def add_run(command, which):
     command.add_argument(
         "--run",
+        "--network",
         dest="trained",
         default="compact",
         type=expanduser,

@@ -10,9 +10,11 @@ from .atomic_write import atomic_write
 from .configs import CONFIGS
 from .datasets.cifar10 import download_cifar10
 from .datasets.image_files import read_image
-from .datasets.labeled_images import normalize
 from .datasets.loading import load_data, load_shapes
 from .network import MaxViT
+from .official_weights import OFFICIAL
+from .prepare import prepare
+from .pretrained_networks import bundled, pretrained, pretrained_record
 from .seeing.explorer import MARK, MOST_CLASSES, explorer, explorer_page, name_answers
 from .summary import summary
 from .training.device import choose_device
@@ -21,7 +23,7 @@ from .training.folder import CHECKPOINT, RECORD, WEIGHTS, read_record
 from .training.recipe import Recipe
 from .training.run import fit
 from .training.statistics import with_statistics
-from .weights import bundled, load, pretrained, pretrained_record
+from .weights import load
 
 
 def for_images_of(side):
@@ -95,9 +97,9 @@ def run_evaluate(options, command):
 def run_predict(options, command):
     model, record = load_trained(options.trained)
     h, w = image_size(model, record)
-    image, done = read_image(options.image, h, w)
+    image, done = read_image(options.image, h, w, record["data"].get("crop", 1))
     with torch.inference_mode():
-        probabilities = model(normalize(image)).softmax(1)[0]
+        probabilities = model(prepare(model, image)).softmax(1)[0]
     top = probabilities.topk(min(5, len(probabilities)))
     for probability, index in zip(*top, strict=True):
         print(f"{probability:6.1%}  {record['data']['classes'][index]}")
@@ -109,7 +111,8 @@ def run_explore(options, command):
     refuse_to_overwrite(options.out)
     model, record = load_trained(options.trained)
     size = image_size(model, record)
-    read = [read_image(path, *size) for path in options.images]
+    crop = record["data"].get("crop", 1)
+    read = [read_image(path, *size, crop) for path in options.images]
     names = [
         f"{Path(path).name}{note and f' ({note})'}"
         for path, (_, note) in zip(options.images, read, strict=True)
@@ -141,13 +144,14 @@ def run_summary(options, command):
 
 def load_trained(name):
     """Load a network and its record: a pretrained one by its name, or that of a finished run."""
-    if name in bundled():
+    if name in [*bundled(), *OFFICIAL]:
         return pretrained(name), pretrained_record(name)
     folder = Path(name)
     if not (folder / RECORD).is_file():
         raise FileNotFoundError(
             f"there is no finished run in {folder}, and no pretrained network of that name "
-            f"({', '.join(bundled())}): train one with `minimaxvit train --out {folder}`"
+            f"({', '.join([*bundled(), *OFFICIAL])}): train one with "
+            f"`minimaxvit train --out {folder}`"
         )
     record = read_record(folder)
     return load(folder / WEIGHTS), record

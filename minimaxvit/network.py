@@ -9,6 +9,7 @@ from torch import nn
 from .block import MAXVIT_PARTS, MaxViTBlock
 from .layers import BatchNorm, Conv3x3, gelu
 from .mbconv import Downsample
+from .pixels import normalize
 from .sizes import Sizes, check_numbers
 from .steps import Attend, Part, Taps, build
 
@@ -68,6 +69,7 @@ class MaxViTConfig:
     expansion: int = 4
     drop_path: float = 0.0
     activation: Callable = gelu
+    normalize: Callable = normalize
     in_channels: int = 3
     num_classes: int = 1000
     image_size: int = 224

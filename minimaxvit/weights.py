@@ -1,11 +1,11 @@
-"""Keep a network in a file and get it back, or get one of those that come with the package.
+"""Keep a network in a file and get it back.
 
 The file is safetensors: nothing in it can run. Its header says which network it holds, by names
 that are looked up among what was registered; nothing is ever imported because a file says so.
 """
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import safetensors.torch
@@ -19,8 +19,8 @@ from .layers import gelu
 from .mbconv import Downsample
 from .modes import unwrapped
 from .network import Head, MaxViT, MaxViTConfig, Stem
+from .pixels import normalize, normalize_imagenet
 
-BUNDLED = Path(__file__).parent / "trained"  # networks that come with the package, and records
 KINDS = {}  # by name: what a configuration may be made of
 
 
@@ -42,6 +42,7 @@ def _origin(kind):
 
 register(**{kind.__name__: kind for kind in (Stem, Head, Downsample, *MAXVIT_PARTS)})
 register(gelu=F.gelu, tanh_gelu=gelu)
+register(normalize=normalize, normalize_imagenet=normalize_imagenet)
 
 
 def describe(config):
@@ -138,52 +139,12 @@ def load(path):
         tensors = safetensors.torch.load_file(path)
         if wrong := _difference(tensors, _without_numbers(header).state_dict()):
             raise ValueError(wrong)
-        model = _filled(configuration(header), tensors)
+        with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
+            model = MaxViT(configuration(header))
+        model.load_state_dict(tensors)
     except (OSError, MemoryError):
         raise  # that is not the file's fault
     except Exception as error:  # what a header that somebody else wrote leads to has no end
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} is not a network that minimaxvit.save wrote: {why}") from None
-    return model
-
-
-def _filled(config, tensors):
-    """Build a network with these weights, which leaves the caller's random state as it was."""
-    with torch.random.fork_rng(devices=[]):
-        model = MaxViT(config)
-    model.load_state_dict(tensors)
     return model.eval()
-
-
-def bundled():
-    """List the names that `pretrained` knows."""
-    return sorted(path.stem for path in BUNDLED.glob("*.safetensors"))
-
-
-def pretrained(name, num_classes=None):
-    """Load a trained network that comes with the package; nothing is downloaded.
-
-    "compact" was trained on CIFAR-10, "compact-shapes" on shapes; `pretrained_record` tells how.
-    With `num_classes`, a last layer that is not trained replaces its own, for other classes.
-    Raises ValueError for a name that is not there.
-    """
-    model = load(_bundled_file(name, ".safetensors"))
-    if num_classes is None:
-        return model
-    config = replace(model.config, num_classes=num_classes)
-    with torch.random.fork_rng(devices=[]):
-        new = MaxViT(config).head.classify.state_dict(prefix="head.classify.")
-    return _filled(config, model.state_dict() | new)
-
-
-def pretrained_record(name):
-    """Tell how a pretrained network was trained and what it reached, as `fit` recorded it."""
-    return json.loads(_bundled_file(name, ".json").read_text())
-
-
-def _bundled_file(name, suffix):
-    if name not in bundled():
-        raise ValueError(
-            f"no pretrained network is called {name!r}; choose {' or '.join(bundled())}"
-        )
-    return BUNDLED / f"{name}{suffix}"

@@ -12,7 +12,7 @@ from helpers import randomize
 from torch import nn
 
 from minimaxvit import MAXVIT_PARTS, BlockAttention, MaxViT, MaxViTConfig, MBConv
-from minimaxvit.datasets.labeled_images import normalize
+from minimaxvit.pixels import normalize
 from minimaxvit.relatives import ClassTokenHead, PatchEmbedding
 from minimaxvit.seeing import record_attention, rollout, trace
 from minimaxvit.seeing.explorer import explorer

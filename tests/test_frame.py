@@ -27,7 +27,7 @@ from minimaxvit import (
     register,
     save,
 )
-from minimaxvit.datasets.labeled_images import normalize
+from minimaxvit.pixels import normalize
 from minimaxvit.relatives import PooledConvs, ResidualUnit
 from minimaxvit.seeing import multiply_adds, record_attention, rollout, trace
 from minimaxvit.seeing.explorer import explorer

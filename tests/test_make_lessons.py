@@ -15,9 +15,9 @@ from PIL import Image
 
 from minimaxvit import pretrained
 from minimaxvit.datasets.image_files import read_image
-from minimaxvit.datasets.labeled_images import normalize
 from minimaxvit.datasets.shapes import SHAPE_CLASSES
-from minimaxvit.weights import bundled
+from minimaxvit.pixels import normalize
+from minimaxvit.pretrained_networks import bundled
 
 ROOT = Path(__file__).parents[1]
 

@@ -18,10 +18,11 @@ CORE = [
 # Floors of the house; a room imports only from below, or from before it on its own floor.
 FLOORS = [
     *([room] for room in CORE[:7]),
-    ["sizes"],
+    ["pixels", "sizes"],
     *([room] for room in CORE[7:]),
-    ["atomic_write", "locked", "modes"],
+    ["atomic_write", "locked", "modes", "prepare"],
     ["dense", "resize", "weights", "timm_weights", "summary"],
+    ["official_weights", "pretrained_networks"],
     ["relatives"],
     ["datasets"],
     ["training"],

@@ -33,8 +33,9 @@ from minimaxvit import (
 from minimaxvit.atomic_write import atomic_write
 from minimaxvit.datasets import load_shapes
 from minimaxvit.datasets.cifar10 import load_cifar10
+from minimaxvit.pretrained_networks import BUNDLED, bundled
 from minimaxvit.training.evaluation import evaluate
-from minimaxvit.weights import BUNDLED, bundled, configuration, describe
+from minimaxvit.weights import configuration, describe
 
 # Every field differs from its default, and the parts come in unusual orders.
 UNUSUAL = MaxViTConfig(
@@ -388,10 +389,11 @@ def test_a_pretrained_network_is_as_accurate_as_its_record_says(name):
             assert abs(confusion - torch.tensor(record["confusion"])).sum() <= 0.002 * len(test)
 
 
-def test_both_pretrained_networks_are_named_when_asked_for_another():
+def test_all_pretrained_networks_are_named_when_asked_for_another():
     assert bundled() == ["compact", "compact-shapes"]
-    with pytest.raises(ValueError, match="'tiny'; choose compact or compact-shapes"):
-        pretrained("tiny")
+    for get in (pretrained, pretrained_record):
+        with pytest.raises(ValueError, match="'huge'; choose one of compact, compact-shapes, ti"):
+            get("huge")
 
 
 @pytest.mark.parametrize("wrap", ["compiled", "parallel", "both"])
@@ -518,7 +520,7 @@ def test_why_a_file_is_refused_is_one_line_that_is_never_empty(tmp_path, monkeyp
     def fail(*_):
         raise KeyError  # whose text is empty
 
-    monkeypatch.setattr(weights, "_filled", fail)
+    monkeypatch.setattr(weights, "configuration", fail)
     with pytest.raises(ValueError, match="save wrote: KeyError$"):
         load(path)
 

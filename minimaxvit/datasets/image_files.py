@@ -13,9 +13,10 @@ from PIL import Image, ImageOps
 GROUND = (255, 255, 255)  # what transparent pixels are shown on, as by most programs
 
 
-def read_image(path, h, w):
+def read_image(path, h, w, crop=1):
     """Read a PNG or JPEG file, crop its center to the shape of h x w pixels and resize it.
 
+    `crop` is the fraction that is kept of what has that shape, None to squash the whole image.
     Returns uint8 (1, 3, h, w), and a note on what was done to it, or an empty one.
     FileNotFoundError if there is no such file, ValueError if it cannot be read.
     """
@@ -30,7 +31,7 @@ def read_image(path, h, w):
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as a PNG or JPEG: {error}") from None
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)  # (c, h, w)
-    cropped = _center(pixels, h, w)
+    cropped = pixels if crop is None else _center(pixels, h, w, crop)
     kind = "square" if h == w else "part"
     whole, part = (" x ".join(map(str, each.shape[1:])) for each in (pixels, cropped))
     resized = F.interpolate(cropped[None].float(), (h, w), mode="bilinear", antialias=True)
@@ -61,10 +62,10 @@ def _in_rgb(image):
     return Image.alpha_composite(ground, image).convert("RGB"), ["shown on white"] * see_through
 
 
-def _center(pixels, h, w):
-    """Crop the largest centered part with the proportions of h x w: (c, H, W) -> (c, h', w')."""
+def _center(pixels, h, w, crop):
+    """Crop a centered part with the proportions of h x w: (c, H, W) -> (c, h', w')."""
     height, width = pixels.shape[1:]
-    part_h = min(height, max(1, round(width * h / w)))
-    part_w = min(width, max(1, round(height * w / h)))
+    part_h = max(1, round(crop * min(height, width * h / w)))
+    part_w = max(1, round(crop * min(width, height * w / h)))
     top, left = (height - part_h) // 2, (width - part_w) // 2
     return pixels[:, top : top + part_h, left : left + part_w]

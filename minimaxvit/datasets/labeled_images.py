@@ -1,4 +1,4 @@
-"""Labeled images in memory, as bytes, and what a network reads instead of bytes."""
+"""Labeled images in memory, as bytes."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -52,16 +52,3 @@ class LabeledImages:
         digest = hashlib.sha256(self.images.cpu().contiguous().numpy())
         digest.update(self.labels.cpu().contiguous().numpy())
         return digest.hexdigest()
-
-
-def normalize(images):
-    """Turn bytes into what a network reads: uint8 in 0..255 -> float in -1..1.
-
-    ValueError for what is not uint8: it may be normalized already.
-    """
-    if images.dtype != torch.uint8:
-        raise ValueError(
-            f"normalize takes bytes, uint8 in 0..255, got {images.dtype}; images in 0..1 become "
-            f"bytes by (255 * x).round().byte(), and those in -1..1 are what a network reads"
-        )
-    return images.to(torch.float32).div(127.5).sub(1)

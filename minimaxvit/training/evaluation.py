@@ -2,9 +2,9 @@
 
 import torch
 
-from ..datasets.labeled_images import normalize
 from ..datasets.packed_images import pack_images
 from ..modes import evaluating
+from ..prepare import prepare
 
 MISTAKES = 10  # how many of the wrong predictions a record keeps
 
@@ -12,7 +12,7 @@ MISTAKES = 10  # how many of the wrong predictions a record keeps
 @torch.inference_mode()
 def _logits(model, images, batch_size=500):  # (n, 3, h, w) -> (n, classes)
     with evaluating(model):
-        return torch.cat([model(normalize(batch)) for batch in images.split(batch_size)])
+        return torch.cat([model(prepare(model, batch)) for batch in images.split(batch_size)])
 
 
 def predict(model, data, batch_size=500, flip=False):

@@ -15,7 +15,10 @@ import torch
 from ..atomic_write import atomic_write
 
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint.pt", "model.safetensors", "record.json"
-NEWER = {"in_channels": 3}  # what the records of older versions do not say
+NEWER = {
+    "in_channels": 3,
+    "normalize": "normalize",
+}  # what the records of older versions do not say
 REMEDY = "remove it to begin anew, or name another folder"
 
 

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ..datasets.labeled_images import normalize
 from ..locked import locked
 from ..network import MaxViT
 from ..weights import describe, save
@@ -132,7 +131,7 @@ class Run:
         self.model = MaxViT(config).to(device.name)
         conv = first_convolution(self.model)
         if recipe.whiten and conv is not None and conv.groups == 1:
-            whiten(conv, normalize(images.images[:WHITENING]))
+            whiten(conv, config.normalize(images.images[:WHITENING]))
         self.average = deepcopy(self.model)
         self.gradients = DataParallelGradients(self.model, device)
         self.optimizers = make_optimizers(self.model, recipe)
@@ -227,7 +226,7 @@ def _train_epoch(run, training, epoch, bar, folder):
     for batch in order.split(recipe.batch_size)[: end - first]:
         images = training.images[batch]
         images = augment(images, flipped[batch], generator, recipe.translate, recipe.cutout)
-        loss, hits = train_step(run, normalize(images), training.labels[batch])
+        loss, hits = train_step(run, run.model.config.normalize(images), training.labels[batch])
         losses.append(loss)
         correct += hits
         run.step += 1

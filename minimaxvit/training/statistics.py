@@ -6,8 +6,8 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
-from ..datasets.labeled_images import normalize
 from ..modes import keeping_modes
+from ..prepare import prepare
 
 
 def take_statistics(model, images, seed=0, batch_size=500):
@@ -15,8 +15,7 @@ def take_statistics(model, images, seed=0, batch_size=500):
 
     The caller's random state stays as it was; `seed` is for stochastic depth, which draws.
     """
-    weight = next(model.parameters())
-    batches = (normalize(batch).to(weight) for batch in images.split(batch_size))
+    batches = (prepare(model, batch) for batch in images.split(batch_size))
     momenta = {norm: norm.momentum for norm in model.modules() if isinstance(norm, _BatchNorm)}
     with torch.random.fork_rng(), keeping_modes(model):
         torch.manual_seed(seed)

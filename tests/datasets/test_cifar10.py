@@ -6,6 +6,7 @@ import tarfile
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,10 @@ from minimaxvit.datasets.cifar10 import (
     find_cifar10,
     load_cifar10,
 )
-from minimaxvit.datasets.labeled_images import LabeledImages, normalize
+from minimaxvit.datasets.labeled_images import LabeledImages
 from minimaxvit.datasets.loading import load_data, load_shapes
+from minimaxvit.datasets.shapes import draw_shapes
+from minimaxvit.pixels import normalize
 
 ROW = 3073
 SIZE = 10_000 * ROW
@@ -191,6 +194,22 @@ def test_any_is_cifar10_where_it_is_and_shapes_elsewhere(monkeypatch):
     write_batches(Path("data"))
     assert load_data("any")[0].source == load_data("cifar10")[0].source == "CIFAR-10"
     assert load_data("shapes") == "drawn"
+
+
+@pytest.mark.parametrize("name", ["any", "cifar10"])
+def test_data_is_read_from_the_folder_that_is_named(name):
+    write_batches(Path("named"))
+    assert loading.choose_data(name, "named") == "cifar10"
+    assert load_data(name, "named")[1].source == "CIFAR-10"
+
+
+def test_shapes_are_the_same_every_time_and_none_is_in_both_sets():
+    drawn = {part: draw_shapes(20, seed)[0] for part, seed in (("training", 0), ("test", 1))}
+    training, test = load_shapes(train_size=20, test_size=20)
+    assert np.array_equal(training.images, drawn["training"])
+    assert np.array_equal(test.images, drawn["test"])
+    sizes = [each.default for each in signature(load_shapes).parameters.values()]
+    assert sizes == [20_000, 2_000]
 
 
 def test_any_does_not_pass_over_a_file_that_is_broken(monkeypatch):

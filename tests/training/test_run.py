@@ -16,8 +16,9 @@ import torch
 from safetensors.torch import load_file
 from training_helpers import DEEPER, SHORT, SMALL, few_shapes
 
-from minimaxvit import load
+from minimaxvit import load, weights
 from minimaxvit.datasets import load_shapes
+from minimaxvit.pixels import normalize
 from minimaxvit.training import muon
 from minimaxvit.training import run as training
 from minimaxvit.training.device import DeviceSettings, choose_device
@@ -141,13 +142,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
 ):
     seen = itertools.count(1)
 
-    def poisoned(images, normalize=training.normalize):
+    def poisoned(images):
         return normalize(images) * (float("nan") if next(seen) == 11 else 1)  # the first whitens
 
-    monkeypatch.setattr(training, "normalize", poisoned)
+    monkeypatch.setitem(weights.KINDS, "poisoned", poisoned)
     recipe = Recipe(**{**vars(SHORT), "val_size": 0})
     with pytest.raises(FloatingPointError) as stopped:
-        fit(SMALL, *few_shapes(96), recipe, tmp_path)
+        fit(replace(SMALL, normalize=poisoned), *few_shapes(96), recipe, tmp_path)
     assert "nan at step 10" in str(stopped.value)
     assert str(tmp_path / CHECKPOINT) in str(stopped.value)
     state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
@@ -188,7 +189,7 @@ def test_the_first_convolution_whitens_and_stays_as_it_was_set(tmp_path):
     recipe = Recipe(**{**vars(SHORT), "steps": 4, "val_size": 0})
     run = training.Run(SMALL, recipe, DeviceSettings("cpu", bf16=False), pictures)
     set_to = run.model.stem.conv1.weight.clone()
-    filters = whitening_filters(training.normalize(pictures.images))
+    filters = whitening_filters(normalize(pictures.images))
     torch.testing.assert_close(set_to[:27].flatten(1), filters)
     fit(SMALL, pictures, test, recipe, tmp_path)
     assert torch.equal(load(tmp_path / WEIGHTS).stem.conv1.weight, set_to)
@@ -228,7 +229,7 @@ def test_the_averaged_network_gets_batch_statistics_of_its_own_weights():
     run = training.Run(SMALL, SHORT, DeviceSettings("cpu", bf16=False), few_shapes()[0])
     pictures, _ = few_shapes()
     model = run.averaged_model(pictures)
-    inputs = model.stem.conv1(training.normalize(pictures.images))
+    inputs = model.stem.conv1(normalize(pictures.images))
     torch.testing.assert_close(model.stem.norm.running_mean, inputs.mean((0, 2, 3)))
     torch.testing.assert_close(model.stem.norm.running_var, inputs.var((0, 2, 3)))
     assert not model.training and model.stem.norm.momentum == 0.01

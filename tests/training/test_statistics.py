@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from minimaxvit import maxvit
-from minimaxvit.datasets.labeled_images import normalize
+from minimaxvit.pixels import normalize
 from minimaxvit.training.statistics import with_statistics
 
 

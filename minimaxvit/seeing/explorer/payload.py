@@ -17,10 +17,10 @@ from torch import nn
 
 from ...block import BlockAttention, GridAttention
 from ...position import RelativePositionBias
+from ...prepare import prepare
 from ...steps import Taps
 from ..measure.effective import effective_fields
 from ..measure.extent import extent, middle
-from ..measure.prepare import prepare
 from ..measure.reads import Read, Sum, lower_network, places_after
 from ..measure.recording import attention_maps
 from ..measure.rollout import tap_sizes

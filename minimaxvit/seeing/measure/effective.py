@@ -7,7 +7,7 @@ import torch
 from tqdm import tqdm
 
 from ...modes import evaluating, unwrapped
-from .prepare import prepare
+from ...prepare import prepare
 from .reads import Places
 from .receptive_field import place_of, refuse_unknown
 

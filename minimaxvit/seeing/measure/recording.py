@@ -12,8 +12,8 @@ import torch
 
 from ...modes import evaluating, unwrapped
 from ...network import MaxViT
+from ...prepare import prepare
 from ...steps import Add, Attend, Part
-from .prepare import prepare
 from .reads import Places, attention_reads, lower_part, passes_extra
 from .receptive_field import pixels_apart, place_of
 

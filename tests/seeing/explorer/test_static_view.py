@@ -11,7 +11,7 @@ from explored import SMALL, images
 from PIL import Image
 
 from minimaxvit import MaxViT, MBConv
-from minimaxvit.datasets.labeled_images import normalize
+from minimaxvit.pixels import normalize
 from minimaxvit.seeing import measure_heads, record_attention, trace
 from minimaxvit.seeing.explorer import explorer_page
 from minimaxvit.seeing.explorer.static_view import draw_looks, static_view

@@ -17,10 +17,10 @@ from minimaxvit import (
     MBConv,
     maxvit,
 )
-from minimaxvit.datasets.labeled_images import normalize
 from minimaxvit.layers import Conv3x3
 from minimaxvit.mbconv import Downsample
 from minimaxvit.network import Stem
+from minimaxvit.pixels import normalize
 from minimaxvit.relatives import ConvStem, PooledConvs
 from minimaxvit.seeing import record_attention, rollout, trace
 from minimaxvit.seeing.measure.reads import Places, lower, lower_part
