@@ -53,6 +53,12 @@ def linspace_starts_at_zero(steps, warmup):
     return torch.cat([rising, (steps - step) / (steps - warmup)])
 
 
+def falls_by_linspace(steps, warmup):
+    step = torch.arange(warmup, dtype=torch.float64)
+    falling = torch.linspace(1, 0, steps - warmup, dtype=torch.float64)
+    return torch.cat([(step + 1) / warmup, falling])
+
+
 def ends_at_zero(steps, warmup):
     step = torch.arange(steps, dtype=torch.float64)
     return torch.minimum((step + 1) / warmup, (steps - 1 - step) / (steps - warmup))
@@ -79,6 +85,10 @@ SCHEDULE = Exercise(
         (
             linspace_starts_at_zero,
             "linspace begins at 0, so the first step is wasted: its rate should be 1 / `warmup`.",
+        ),
+        (
+            falls_by_linspace,
+            "linspace ends at 0, so the last step is wasted: reach 0 one step after the last.",
         ),
         (ends_at_zero, "the last step has a rate of 0, so it is wasted: reach 0 one step later."),
         (product, "you multiplied the two lines, and the peak is above 1; take the lower one."),
