@@ -107,16 +107,25 @@ def _class_names(count):
 def _download(repository, file, revision):
     """Find a file of a repository in the cache or download it, with a progress bar."""
     try:
-        from huggingface_hub import hf_hub_download
+        import httpx
+        from huggingface_hub import constants, hf_hub_download
     except ImportError:
         raise ImportError(
             "official weights come from the Hugging Face hub: pip install huggingface_hub"
         ) from None
+    hub = constants.ENDPOINT
     try:
-        return Path(hf_hub_download(repository, file, revision=revision))
-    except Exception as error:  # of httpx, of the hub or of the disk
-        why = str(error).strip().splitlines() or [type(error).__name__]
+        httpx.head(hub, timeout=10)  # the hub's own client would try for half a minute
+    except httpx.HTTPError as error:
+        offline, why = True, f"{hub} does not answer: {error}"
+    else:
+        offline, why = False, ""
+    try:
+        path = hf_hub_download(repository, file, revision=revision, local_files_only=offline)
+    except Exception as error:  # of the network, the hub or the disk
+        told = why or str(error).strip() or type(error).__name__
         raise OSError(
             f"{file} of {repository} at {revision!r} is not in the cache and cannot be "
-            f"downloaded: {why[0]}"
+            f"downloaded: {told.splitlines()[0]}"
         ) from None
+    return Path(path)
