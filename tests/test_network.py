@@ -412,17 +412,6 @@ def test_the_network_compiles_without_a_break(training):
     torch.testing.assert_close(twin.state_dict(), model.state_dict())
 
 
-@pytest.mark.slow
-def test_the_network_exports_with_any_number_of_images():
-    model = MaxViT(SMALL).eval()
-    pictures = torch.export.Dim("pictures")
-    example = torch.randn(2, 3, 16, 32)
-    exported = torch.export.export(model, (example,), dynamic_shapes=({0: pictures},)).module()
-    for b in (1, 5):
-        x = torch.randn(b, 3, 16, 32)
-        torch.testing.assert_close(exported(x), model(x), rtol=0, atol=1e-6)
-
-
 @pytest.mark.parametrize("training", [False, True])
 def test_bfloat16_stays_close_to_float32(training):
     model = randomize(MaxViT(SMALL)).float().train(training)
