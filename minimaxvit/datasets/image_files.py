@@ -37,7 +37,7 @@ def read_image(path, h, w, crop=1):
     resized = F.interpolate(cropped[None].float(), (h, w), mode="bilinear", antialias=True)
     done += shown_on + [f"the center {kind} of {whole} pixels"] * (whole != part)
     done += [f"resized from {part} to {h} x {w}"] * (part != f"{h} x {w}")
-    return resized.round().clamp(0, 255).to(torch.uint8), ", ".join(done)
+    return resized.round().to(torch.uint8), ", ".join(done)
 
 
 def _upright(image):

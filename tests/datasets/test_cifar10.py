@@ -466,6 +466,47 @@ def test_a_download_that_fails_still_removes_what_another_left():
     assert os.listdir("data") == []
 
 
+def test_a_download_is_written_beside_where_it_goes(archive, monkeypatch):
+    places, fetch = [], data._fetch
+
+    def watch(source, temporary, md5):
+        places.append(Path(temporary))
+        return fetch(source, temporary, md5)
+
+    monkeypatch.setattr(data, "_fetch", watch)
+    download_cifar10(archive, "here", md5(archive))
+    (place,) = places
+    assert place.parent.samefile("here") and place.name.startswith(data.TEMPORARY)
+    assert not place.exists()
+    assert signature(download_cifar10).parameters["folder"].default == "data"
+
+
+def test_an_archive_that_would_write_elsewhere_is_refused(tmp_path):
+    evil = tmp_path / "evil.tar.gz"
+    (tmp_path / "x").write_text("x")
+    with tarfile.open(evil, "w:gz") as tar:
+        tar.add(tmp_path / "x", "../../outside")
+    with pytest.raises(Exception, match="outside"):
+        download_cifar10(evil, "here", md5(evil))
+    assert not [path for path in tmp_path.rglob("outside")]
+
+
+def test_folders_beside_the_images_are_kept(archive):
+    mine = write_batches(Path("here") / CIFAR10_FOLDER) / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("kept")
+    download_cifar10(archive, "here", md5(archive))
+    assert (Path("here") / CIFAR10_FOLDER / "mine" / "notes.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("short", [1, 10_000 * ROW - 1])
+def test_how_long_a_file_should_be_is_told(short):
+    folder = write_batches(Path("data"))
+    os.truncate(folder / TEST_FILE, short)
+    with pytest.raises(ValueError, match=f"has {short} bytes where .* layout has 30730000: it is"):
+        load_cifar10(folder)
+
+
 def test_a_home_folder_is_the_user_s(archive, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     folder = download_cifar10(archive, "~/data", md5(archive))

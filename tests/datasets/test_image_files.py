@@ -122,3 +122,30 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     Image.fromarray(noise(8, 8)).save(tmp_path / "mine.png")
     assert read_image("~/mine.png", 8, 8)[0].shape == (1, 3, 8, 8)
+
+
+def test_what_is_made_smaller_takes_the_mean_of_what_it_covers(tmp_path):
+    Image.fromarray(noise(64, 64)).save(tmp_path / "noise.png")
+    small, _ = read_image(tmp_path / "noise.png", 8, 8)
+    kept = small.double().std() / noise(64, 64).std()
+    assert 1 / 16 < kept < 1 / 4  # a mean of 64 has an eighth of the deviation, one of 4 a half
+
+
+@pytest.mark.parametrize("h, w", [(30, 1), (1, 30)])
+def test_of_a_single_row_a_single_pixel_is_kept(h, w, tmp_path):
+    Image.fromarray(noise(h, w)).save(tmp_path / "narrow.png")
+    _, note = read_image(tmp_path / "narrow.png", 4, 4)
+    assert note == f"the center square of {h} x {w} pixels, resized from 1 x 1 to 4 x 4"
+
+
+def test_a_fraction_of_the_center_is_kept_or_all_is_squashed(tmp_path):
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[5:15, 15:25] = 200  # half of the center square
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    image, note = read_image(tmp_path / "wide.png", 4, 4, 0.5)
+    assert (image == 200).all()
+    assert note == "the center square of 20 x 40 pixels, resized from 10 x 10 to 4 x 4"
+    whole, note = read_image(tmp_path / "wide.png", 20, 20, None)
+    rows, columns = (whole[0, 0] > 100).nonzero().T
+    assert rows.max() - rows.min() + 1 == 10 and columns.max() - columns.min() + 1 in (4, 5, 6)
+    assert note == "resized from 20 x 40 to 20 x 20"
