@@ -17,6 +17,7 @@ CORE = [
 ]
 # Floors of the house; a room imports only from below, or from before it on its own floor.
 FLOORS = [
+    ["fast"],
     *([room] for room in CORE[:7]),
     ["pixels", "sizes"],
     *([room] for room in CORE[7:]),
