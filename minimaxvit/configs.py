@@ -5,8 +5,7 @@ from dataclasses import replace
 import torch.nn.functional as F
 
 from .block import MAXVIT_PARTS, BlockAttention, MBConv
-from .network import MaxViT
-from .network import MaxViTConfig as Config
+from .network import MaxViT, MaxViTConfig as Config
 from .sizes import with_image_size
 
 CONFIGS = {
@@ -34,9 +33,8 @@ CONFIGS = {
 def maxvit(name, num_classes=None, image_size=None, in_channels=3):
     """Build a named network: tiny to xlarge for images of 224 x 224, the others for 32 x 32.
 
-    `image_size` in pixels scales the windows, so that their number stays the same; images of other
-    sizes may still be classified. `in_channels` is 1 for gray images.
-    ValueError for an unknown name or a window that is not whole.
+    `image_size` in pixels scales the windows, so that their number stays the same; other sizes may
+    still be classified. ValueError for an unknown name or a window that is not whole.
     """
     if name not in CONFIGS:
         raise ValueError(f"no network is called {name!r}; choose one of {', '.join(CONFIGS)}")

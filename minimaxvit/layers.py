@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .fast import faster, feed_forward
+
 BatchNorm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # Keras calls this 0.01 "0.99"
 
 
@@ -40,6 +42,7 @@ class FeedForward(nn.Module):
         self.expand = nn.Linear(dim, expansion * dim)
         self.shrink = nn.Linear(expansion * dim, dim)
 
+    @faster(feed_forward, "expand")
     def forward(self, x):
         return self.shrink(self.activation(self.expand(x)))
 

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .fast import faster, mbconv
 from .layers import BatchNorm, Conv3x3, StochasticDepth, gelu
 from .steps import Add, Gate, Part, Taps
 
@@ -66,6 +67,7 @@ class MBConv(Part):
         self.shrink = nn.Conv2d(inner, dim, 1)
         self.drop = StochasticDepth(drop_path)
 
+    @faster(mbconv, "expand", "expand_norm", "depthwise", "depthwise_norm")
     def forward(self, x):
         y = self.norm(x)
         y = self.activation(self.expand_norm(self.expand(y)))  # (b, inner, h, w)

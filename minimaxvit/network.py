@@ -52,8 +52,7 @@ class Head(Part):
 class MaxViTConfig:
     """What defines a network. Tuples have one entry per stage; depths count blocks.
 
-    The window is also the side of the grid. Block i of n has a drop path of drop_path * i / n,
-    counted from 0.
+    The window is also the side of the grid. Block i of n, from 0, has drop path drop_path * i / n.
     """
 
     dims: tuple
@@ -88,8 +87,7 @@ class MaxViTConfig:
 class MaxViT(Sizes, nn.Module):
     """Classify images, square or not, of any size whose maps are divisible by the window.
 
-    Shapes: (b, in_channels, h, w) -> (b, num_classes), logits. ValueError for other sizes.
-    Source: paper 3.3.
+    Shapes: (b, in_channels, h, w) -> (b, num_classes), logits, or ValueError. Source: paper 3.3.
     """
 
     def __init__(self, config):

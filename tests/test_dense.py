@@ -5,8 +5,7 @@ from functools import cache
 import pytest
 import torch
 from helpers import few
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minimaxvit import MAXVIT_PARTS, MaxViT, MaxViTConfig, maxvit, padded_features
 

@@ -41,8 +41,7 @@ from minimaxvit.datasets import (
 from minimaxvit.locked import locked
 from minimaxvit.seeing import effective_field, record_attention, rollout, trace
 from minimaxvit.seeing.explorer import explorer
-from minimaxvit.training import Recipe, choose_device, fit
-from minimaxvit.training import folder as run_folder
+from minimaxvit.training import Recipe, choose_device, fit, folder as run_folder
 from minimaxvit.training.folder import CHECKPOINT, RECORD, WEIGHTS
 from minimaxvit.training.muon import Muon
 

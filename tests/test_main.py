@@ -19,8 +19,7 @@ from minimaxvit.commands import confusion_table
 from minimaxvit.datasets import load_shapes
 from minimaxvit.datasets.cifar10 import CIFAR10_URL
 from minimaxvit.datasets.labeled_images import LabeledImages
-from minimaxvit.training import Recipe, choose_device, fit
-from minimaxvit.training import run as training_run
+from minimaxvit.training import Recipe, choose_device, fit, run as training_run
 
 TRAINING, TEST = load_shapes(train_size=120, test_size=40)
 TRAIN = "train --data shapes --steps 3 --batch-size 16 --val-size 20 --device cpu --no-bf16 --out"

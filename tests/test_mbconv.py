@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers import few, noise, normalized, randomize
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minimaxvit import MBConv, SqueezeExcite
 from minimaxvit.layers import BatchNorm, Conv3x3, StochasticDepth, gelu

@@ -13,8 +13,7 @@ from types import ModuleType
 import pytest
 import torch
 from helpers import few, noise, randomize
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 from helpers import few
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minimaxvit import block_partition, block_reverse, grid_partition, grid_reverse
 

@@ -2,8 +2,7 @@
 
 import torch
 from helpers import few
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minimaxvit import RelativePositionBias, relative_position_index
 

@@ -6,8 +6,7 @@ import pytest
 import timm
 import torch
 from helpers import few, noise, randomize
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from timm.layers import resize_rel_pos_bias_table
 from timm.models.maxxvit import checkpoint_filter_fn
 

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from minimaxvit.datasets import cifar10 as data
-from minimaxvit.datasets import loading
+from minimaxvit.datasets import cifar10 as data, loading
 from minimaxvit.datasets.cifar10 import (
     CIFAR10_FOLDER,
     CIFAR10_MD5,

@@ -3,8 +3,7 @@
 import json
 
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minimaxvit.datasets.packed_images import pack_images, unpack_images
 

@@ -5,8 +5,7 @@ from itertools import product
 import pytest
 import torch
 from helpers import few
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minimaxvit.training.augmentation import (
     alternating_flip,

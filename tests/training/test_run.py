@@ -19,8 +19,7 @@ from training_helpers import DEEPER, SHORT, SMALL, few_shapes
 from minimaxvit import load, weights
 from minimaxvit.datasets import load_shapes
 from minimaxvit.pixels import normalize
-from minimaxvit.training import muon
-from minimaxvit.training import run as training
+from minimaxvit.training import muon, run as training
 from minimaxvit.training.device import DeviceSettings, choose_device
 from minimaxvit.training.evaluation import evaluation_record
 from minimaxvit.training.recipe import Recipe

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from explored import SMALL
-from explored import images as pictures
+from explored import SMALL, images as pictures
 from helpers import randomize
 from torch import nn
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 from helpers import few, noise
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import nn
 
 from minimaxvit.layers import Conv3x3
