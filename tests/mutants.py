@@ -22,6 +22,7 @@ UNNOTICED = (0, 5, 33)  # the tests passed, or there are none
 NONE = ["no such name"]
 COPIED = ["minimaxvit", "tests", "benchmarks", "notebooks", "README.md", "Makefile"]
 IN_FULL = {
+    "fast": ["fast"],
     "partition": ["partition"],
     "position": ["position"],
     "attention": ["attention"],
@@ -32,8 +33,13 @@ IN_FULL = {
     "sizes": ["sizes", "network", "errors", "summary"],
     "network": ["network"],
     "configs": ["network", "errors", "summary"],
+    "dense": ["dense"],
+    "resize": ["resize"],
     "weights": ["weights", "errors"],
     "timm_weights": ["weights", "errors"],
+    "official_weights": ["official_weights"],
+    "pretrained_networks": ["official_weights", "weights"],
+    "pixels": ["official_weights", "datasets/cifar10"],
     "atomic_write": ["weights", "errors"],
     "modes": ["modes"],
     "datasets/cifar10": ["datasets/cifar10", "errors"],

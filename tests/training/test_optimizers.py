@@ -84,6 +84,7 @@ def test_without_muon_adamw_trains_everything_at_its_own_rate():
     recipe = replace(SHORT, muon=False, adamw_lr=0.003)
     (optimizer,) = make_optimizers(MaxViT(SMALL), recipe).items()
     assert isinstance(optimizer[0], torch.optim.AdamW) and optimizer[1] == 0.003
+    assert {group["betas"] for group in optimizer[0].param_groups} == {(0.9, 0.95)}
 
 
 def test_the_learning_rate_rises_linearly_and_falls_to_zero():
