@@ -23,7 +23,7 @@ STEPS, BATCH = 10, 16
 # The files that decide how fast a network runs.
 NETWORK = [
     f"minimaxvit/{name}.py"
-    for name in "partition position attention layers steps mbconv block sizes network".split()
+    for name in "fast partition position attention layers steps mbconv block sizes network".split()
 ]
 
 

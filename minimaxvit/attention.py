@@ -3,7 +3,7 @@
 from einops import rearrange
 from torch import nn
 
-from .fast import faster, relative_attention
+from .fast import faster, learning_attention, relative_attention
 from .position import RelativePositionBias
 
 
@@ -24,13 +24,12 @@ class RelativeAttention(nn.Module):
         self.output = nn.Linear(dim, dim)
         self.bias = RelativePositionBias(dim // head_dim, window)
 
-    @faster(relative_attention, "query", "key", "value", "output")
+    @faster(relative_attention, "query", "key", "value", learn=learning_attention)
     def forward(self, x):
         value = self.split_heads(self.value(x))  # (b, heads, n, t, d)
         scores = self.scores(x) + self.bias()[:, None]  # (b, heads, n, t, t)
         weights = scores.softmax(-1)  # one row per query, which sums to 1
-        out = rearrange(weights @ value, "b heads n t d -> b n t (heads d)")
-        return self.output(out)
+        return self.output(rearrange(weights @ value, "b heads n t d -> b n t (heads d)"))
 
     def scores(self, x):
         """Score how well each key answers each query, before the bias: (b, heads, n, t, t)."""

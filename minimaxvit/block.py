@@ -83,8 +83,8 @@ class MaxViTBlock(nn.Module):
         self.parts = nn.ModuleList()
         for part in parts:
             out_dim = dim if resamples(part) else in_dim
-            sizes = {"in_dim": in_dim, "dim": out_dim, "stride": stride}
-            self.parts.append(build(part, options | sizes))
+            options |= {"in_dim": in_dim, "dim": out_dim, "stride": stride}
+            self.parts.append(build(part, options))
             in_dim, stride = out_dim, 1 if resamples(part) else stride
 
     def forward(self, x):

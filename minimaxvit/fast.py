@@ -1,9 +1,10 @@
-"""Evaluation on a CPU, where oneDNN does in one pass what the formulas say in several.
+"""Shorter ways on a CPU to what the formulas say, by operators that torch.compile uses, too.
 
 Without gradients nothing has to be kept between a layer and its GELU, so oneDNN can apply the one
-while the results of the other are still in the cache, and batch norms disappear into weights. The
-numbers are the same but for rounding, and the operators those that torch.compile chooses. Wherever
-anything else is going on (training, a GPU, hooks, counting, exporting), the formula runs.
+while the results of the other are still in the cache, and batch norms disappear into weights. In
+training, oneDNN's tanh is faster than PyTorch's, one large matrix product than three small ones,
+and one gradient much slower in bf16. The numbers are the same but for rounding; wherever anything
+else is going on (a GPU, float64, hooks, counting, exporting), the formula runs.
 """
 
 from functools import wraps
@@ -20,25 +21,76 @@ KNOWN = {
     *("torch.nn.modules.linear.Linear", "torch.nn.modules.conv.Conv2d"),
     *("torch.nn.modules.batchnorm.BatchNorm2d", "minimaxvit.layers.Conv3x3"),
 }
+WORTHWHILE = 10_000  # numbers: fewer cost more to look at than to compute
 
 
-def faster(quick, *names):
-    """Let `quick(module, x)` stand in for a module's forward wherever it gives the same numbers.
+def faster(evaluate, *names, learn=None):
+    """Let `evaluate(module, x)` stand in for a module's forward wherever it gives the same numbers.
 
-    `names` are of those modules inside that it does not call but do the work of.
+    `names` are of those modules inside that it does not call but do the work of. It leaves no
+    gradients; where they are wanted, `learn` is its like, if there is one.
     """
 
     def decorate(forward):
         @wraps(forward)
         def choose(self, x):
             inner = [getattr(self, name) for name in names]
-            if _evaluating_on_a_cpu(self, x, inner) and not _watched(inner):
-                return quick(self, x)
+            evaluating = not (torch.is_grad_enabled() or any(m.training for m in [self, *inner]))
+            way = evaluate if evaluating else learn
+            known = _form(getattr(self, "activation", F.gelu))
+            if way and known and _on_a_cpu(x, *(m.weight for m in inner)) and not _watched(inner):
+                return way(self, x)
             return forward(self, x)
 
         return choose
 
     return decorate
+
+
+def faster_gelu(gelu):
+    """Let oneDNN compute GELU's tanh form, which takes PyTorch's own operator twice as long."""
+
+    @wraps(gelu)
+    def choose(x):
+        dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
+        if x.ndim > 1 and x.numel() > WORTHWHILE and dense and _on_a_cpu(x) and not _watched([]):
+            return TanhGELU.apply(x)
+        return gelu(x)
+
+    return choose
+
+
+class TanhGELU(torch.autograd.Function):
+    """GELU behind a depthwise convolution that does nothing."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        tokens = x if x.is_contiguous() else x.permute(0, 2, 3, 1)
+        c = tokens.shape[-1]
+        row = tokens.reshape(1, 1, -1, c).permute(0, 3, 1, 2)  # (1, c, 1, number of tokens)
+        same, where = torch.ones(c, 1, 1, 1, dtype=x.dtype), ((0, 0), (1, 1), (1, 1), c)
+        y = torch.ops.mkldnn._convolution_pointwise(row, same, None, *where, "gelu", [], "tanh")
+        y = y.permute(0, 2, 3, 1).reshape(tokens.shape)
+        return y if x.is_contiguous() else y.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        return torch.ops.aten.gelu_backward(gradient, x, approximate="tanh")
+
+
+def strided_depthwise_in_fp32(forward):
+    """Exclude these convolutions from autocast: on a CPU their gradient is very slow in bf16."""
+
+    @wraps(forward)
+    def choose(self, x):
+        if self.groups == 1 or self.stride == (1, 1) or x.device.type != "cpu":
+            return forward(self, x)
+        with torch.autocast("cpu", enabled=False):
+            return forward(self, x.to(self.weight.dtype))
+
+    return choose
 
 
 def relative_attention(self, x):
@@ -49,6 +101,16 @@ def relative_attention(self, x):
     bias = self.bias()[None].to(query.dtype)  # (1, heads, t, t): with three axes it would be slow
     out = F.scaled_dot_product_attention(query, key, value, bias)
     return self.output(rearrange(out, "(b n) heads t d -> b n t (heads d)", n=x.shape[1]))
+
+
+def learning_attention(self, x):
+    """Compute what `RelativeAttention.forward` says, with one product for query, key and value."""
+    layers = self.query, self.key, self.value
+    weight, bias = (torch.cat([getattr(m, name) for m in layers]) for name in ("weight", "bias"))
+    pattern, d = "b n t (part heads d) -> part b heads n t d", self.head_dim
+    query, key, value = rearrange(F.linear(x, weight, bias), pattern, part=3, d=d)
+    scores = query @ key.mT * d**-0.5 + self.bias()[:, None]
+    return self.output(rearrange(scores.softmax(-1) @ value, "b heads n t d -> b n t (heads d)"))
 
 
 def feed_forward(self, x):
@@ -90,16 +152,13 @@ def _form(activation):
     return "tanh" if origin == ["minimaxvit.layers", "gelu"] else None
 
 
-def _evaluating_on_a_cpu(self, x, inner):
-    types = {x.dtype, *(module.weight.dtype for module in inner)}
+def _on_a_cpu(*tensors):
+    """Whether oneDNN is there and computes with these, in fp32 or in bf16."""
+    types = {tensor.dtype for tensor in tensors}
     if torch.is_autocast_enabled("cpu") and types <= {torch.float32, torch.bfloat16}:
         types = {torch.get_autocast_dtype("cpu")}
     return (
-        x.device.type == "cpu"
-        and not torch.is_grad_enabled()
-        and not self.training
-        and not any(module.training for module in inner)
-        and (not hasattr(self, "activation") or _form(self.activation) is not None)
+        all(tensor.device.type == "cpu" for tensor in tensors)
         and torch.backends.mkldnn.is_available()
         and torch.backends.mkldnn.enabled
         and (

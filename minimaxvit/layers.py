@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .fast import faster, feed_forward
+from .fast import faster, faster_gelu, feed_forward, strided_depthwise_in_fp32
 
 BatchNorm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # Keras calls this 0.01 "0.99"
 
 
+@faster_gelu
 def gelu(x):
     """The tanh form of GELU, which the official code has everywhere."""
     return F.gelu(x, approximate="tanh")
@@ -26,10 +27,10 @@ class Conv3x3(nn.Conv2d):
     def __init__(self, in_dim, dim, stride=1, **options):
         super().__init__(in_dim, dim, 3, stride, padding=int(stride == 1), **options)
 
+    @strided_depthwise_in_fp32
     def forward(self, x):
         if self.stride == (2, 2):
-            h, w = x.shape[2:]
-            x = F.pad(x, (w % 2, 1, h % 2, 1))  # left, right, top, bottom
+            x = F.pad(x, (x.shape[3] % 2, 1, x.shape[2] % 2, 1))  # left, right, top, bottom
         return super().forward(x)
 
 

@@ -1,6 +1,7 @@
 """Evaluation on a CPU takes a shorter way to the same numbers, where nobody would notice."""
 
 import copy
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from helpers import noise, randomize
 from torch import nn
 from torch.autograd import forward_ad
 from torch.nn.modules.module import register_module_forward_hook
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from minimaxvit import CONFIGS, FeedForward, MaxViT, MBConv, RelativeAttention
@@ -24,6 +26,9 @@ PARTS = {
     "attention": (lambda: RelativeAttention(64, 3), (2, 4, 9, 64)),
 }
 has_bf16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+needs_bf16 = pytest.mark.skipif(
+    not has_bf16, reason="there is no GPU, and this CPU does not compute in bf16"
+)
 
 
 def part(name):
@@ -64,7 +69,8 @@ def test_whole_networks_agree(name, taken):
         config = replace(config, dims=(32, 32, 64, 64), depths=(1, 1, 1, 1), stem_dim=16)
     model = randomize(MaxViT(config)).float()
     images = noise(2, 3, config.image_size, config.image_size).float()
-    expected = model(images).detach()
+    with torch.backends.mkldnn.flags(enabled=False):
+        expected = model(images).detach()
     assert taken == []
     with torch.inference_mode():
         logits = model(images)
@@ -72,7 +78,7 @@ def test_whole_networks_agree(name, taken):
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-5 * expected.abs().max().item())
 
 
-@pytest.mark.skipif(not has_bf16, reason="there is no GPU, and this CPU does not compute in bf16")
+@needs_bf16
 @pytest.mark.parametrize("name", PARTS)
 def test_in_bf16_it_is_as_exact_as_the_formula(name, taken):
     module, x = part(name)
@@ -219,6 +225,17 @@ def watched(module, x):
     assert nn.Linear in seen or nn.Conv2d in seen
 
 
+class Mode(TorchDispatchMode):
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert "mkldnn" not in str(function)
+        return function(*args, **(kwargs or {}))
+
+
+def watched_by_a_mode(module, x):
+    with Mode():
+        module(x)
+
+
 def without_onednn(module, x):
     with torch.backends.mkldnn.flags(enabled=False):
         module(x)
@@ -249,6 +266,125 @@ def test_whoever_watches_or_transforms_gets_the_formula(name, use, taken):
         assert taken == []
         module(x)
     assert taken != []  # it was the use that made the difference
+
+
+def large(*shape, layout=torch.contiguous_format):
+    """Enough numbers for the shorter way, from -12 to 12."""
+    return (4 * noise(*shape)).float().contiguous(memory_format=layout)
+
+
+MAPS = {
+    "tokens": large(2, 5, 49, 32),
+    "rows": large(400, 32),
+    "a map": large(2, 24, 17, 19, layout=torch.channels_last),
+    "a map in another layout": large(2, 24, 17, 19),
+}
+
+
+def by_formula(x):
+    return F.gelu(x, approximate="tanh")
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_gelu_and_its_gradients_are_the_formula_s(name, taken):
+    x, gradient = MAPS[name], noise(*MAPS[name].shape, seed=2).float()
+    results = []
+    for function in (gelu, by_formula):
+        leaf = x.clone().requires_grad_()  # keeps the layout
+        y = function(leaf)
+        (first,) = torch.autograd.grad(y, leaf, gradient, create_graph=True)
+        (second,) = torch.autograd.grad((first * gradient).sum(), leaf)
+        results.append((y.detach(), first.detach(), second))
+        assert y.stride() == x.stride()
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
+    assert taken == ["_convolution_pointwise"]
+    with torch.no_grad():
+        torch.testing.assert_close(gelu(x), by_formula(x), rtol=1e-5, atol=1e-6)
+
+
+def test_gelu_of_what_is_no_number_or_very_large():
+    x = torch.tensor([float("nan"), float("inf"), 1e30, 0.0, -50.0]).repeat(4000, 1)
+    torch.testing.assert_close(gelu(x), by_formula(x), equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        large(400, 32).double(),
+        large(400, 64)[:, ::2],
+        large(20_000),
+        large(30, 32),
+        large(400, 32).half(),
+        torch.empty(400, 32, device="meta"),
+    ],
+    ids=["double", "with gaps", "one axis", "few", "half", "meta"],
+)
+def test_other_numbers_take_the_formula_of_gelu(x, taken):
+    if not x.is_meta:
+        assert torch.equal(gelu(x), by_formula(x))
+    gelu(x)
+    assert taken == []
+
+
+@pytest.mark.parametrize(
+    "use", [dual, vmapped, jvp, traced, exported, watched_by_a_mode, without_onednn, in_float16]
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_whoever_watches_gelu_gets_the_formula(use, taken):
+    class Alone(nn.Module):
+        def forward(self, x):
+            return gelu(x)
+
+    use(Alone(), large(400, 32))
+    assert taken == []
+
+
+@pytest.mark.parametrize("bf16", [False, pytest.param(True, marks=needs_bf16)])
+@pytest.mark.parametrize("name", [*PARTS, "attention in training"])
+def test_what_is_learned_is_the_formula_s(name, bf16):
+    """With the shorter ways, gradients differ from exact ones no more than with the formulas."""
+    module, x = part(name.removesuffix(" in training"))
+    module.train("training" in name)
+    x = x.repeat(8, *(x.ndim - 1) * [1])  # enough for gelu to take its shorter way
+
+    def gradients(module, x, *contexts):
+        module = copy.deepcopy(module)
+        x = x.clone().requires_grad_()
+        with ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context)
+            y = module(x)
+        y.double().square().sum().backward()
+        return [x.grad.double(), *(p.grad.double() for p in module.parameters())]
+
+    cast = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
+    exact = gradients(module.double(), x.double())
+    ours = gradients(module.float(), x.float(), cast)
+    formula = gradients(module, x.float(), cast, torch.backends.mkldnn.flags(enabled=False))
+    for each, other, right in zip(ours, formula, exact, strict=True):
+        size = right.norm()
+        off, allowed = (each - right).norm(), (other - right).norm()
+        assert off <= 2 * allowed + 1e-5 * size
+
+
+def test_query_key_and_value_are_one_product_where_gradients_are_wanted(monkeypatch):
+    module, x = part("attention")
+    shapes, real = [], F.linear
+    monkeypatch.setattr(F, "linear", lambda x, *w: shapes.append(w[0].shape) or real(x, *w))
+    module.train()(x)
+    assert shapes == [(192, 64), (64, 64)]
+
+
+@needs_bf16
+def test_a_strided_depthwise_convolution_is_in_fp32_where_autocast_is_not(taken):
+    module, x = part("MBConv that strides")
+    seen = []
+    module.depthwise_norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
+    module.expand_norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        module.train()(x)
+    assert seen == [torch.bfloat16, torch.float32]
 
 
 def test_a_network_that_was_evaluated_still_learns():

@@ -8,6 +8,7 @@ import equal_time
 import freshness
 import pytest
 import recipe_changes
+import rumor
 
 from minimaxvit.training import Recipe
 from minimaxvit.weights import configuration
@@ -49,6 +50,14 @@ def test_a_run_would_begin_as_its_record_says(name):
     losses = freshness.first_losses(configuration(record["config"]), Recipe(**record["recipe"]))
     stale = f"take {name} anew: `{record['command']}`"
     assert freshness.alike(record["first_losses"], losses), stale
+
+
+@pytest.mark.parametrize("name", rumor.CASES)
+def test_the_rumor_would_begin_as_its_record_says(name):
+    record = RECORDS["rumor"]
+    stale = f"remove rumor.json, and take it anew: `{record['command']}`"
+    losses = rumor.first_losses(name)
+    assert freshness.alike(record["first_losses"][name], losses, tolerance=1e-5), stale
 
 
 @pytest.mark.slow
