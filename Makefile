@@ -46,8 +46,8 @@ mutants: $(READY)  ## plant small faults and count those that the tests notice: 
 	$(RUN)/python tests/mutants.py
 
 bench: $(READY)  ## measure, and write benchmarks/results/
-	$(RUN)/python benchmarks/forward.py
-	$(RUN)/python benchmarks/forward.py --training
+	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt vit-pytorch
+	$(RUN)/python benchmarks/peers.py
 
 clean:  ## remove what was made, the environment included
 	rm -rf $(VENV) build

@@ -14,7 +14,6 @@ import argparse
 import importlib
 import json
 import platform
-import resource
 import shlex
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from freshness import NETWORK, hashes
@@ -52,6 +52,7 @@ SMALL = MaxViTConfig(
     stem_dim=64,
     window=4,
     parts=2 * (MAXVIT_PARTS,),
+    activation=F.gelu,  # as in compact, torchvision and vit-pytorch; timm's is the tanh form
     num_classes=10,
     image_size=32,
 )
@@ -83,6 +84,7 @@ def build(name, side):
     shape = {"num_classes": config.num_classes}
     if name in (OURS, SHARED):
         return MaxViT(replace(config, drop_path=0.2 if side == 224 else 0.0))
+    torchvision = import_torchvision()  # which the others import, too
     if name == "vit-pytorch":
         max_vit = importlib.import_module("vit_pytorch.max_vit")
         return max_vit.MaxViT(
@@ -93,7 +95,6 @@ def build(name, side):
             dropout=0.0,
             **shape,
         )
-    torchvision = import_torchvision()
     if name == "torchvision":
         return torchvision.models.maxvit.MaxVit(
             input_size=(side, side),
@@ -204,9 +205,15 @@ def print_peak(name, cell):
         torch.cuda.reset_peak_memory_stats()
         case.run(), case.run()
         return print(torch.cuda.max_memory_allocated() / 1e6)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # from now on the peak counts
+    before = memory("VmRSS")
     case.run(), case.run()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3)
+    print((memory("VmHWM") - before) / 1e3)
+
+
+def memory(kind):
+    """Read what Linux says of this process, in kB: VmRSS is what it has, VmHWM the most it had."""
+    return int(Path("/proc/self/status").read_text().split(f"{kind}:")[1].split()[0])
 
 
 def peak_memory(name, cell):
@@ -271,6 +278,27 @@ def main():
     text = json.dumps(record, indent=1)
     path = RESULTS / f"peers-{device}.json"
     atomic_write(path, lambda partial: partial.write_text(text + "\n"))
+    draw(cells, path.with_suffix(".png"))
+
+
+def draw(cells, path):
+    """Draw the time of each peer divided by ours, one group of bars per cell."""
+    names = ["timm", "torchvision", "vit-pytorch"]
+    with plt.rc_context({"font.size": 13}):
+        figure, axes = plt.subplots(figsize=(8, 0.75 * len(cells) + 1.2), layout="constrained")
+        for place, name in enumerate(names):
+            ratios = [cell["time_over_ours"][name] for cell in cells]
+            rows = [row + 0.27 * (place - 1) for row in range(len(cells))]
+            bars = axes.barh(rows, ratios, 0.25, label=name)
+            axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=11)
+    axes.axvline(1, color="black")
+    axes.set_yticks(range(len(cells)), [cell["cell"] for cell in cells])
+    axes.invert_yaxis()
+    axes.set_xlabel("time of a peer / our time (above 1, ours is faster)")
+    axes.set_xlim(0, 1.15 * max(max(cell["time_over_ours"].values()) for cell in cells))
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

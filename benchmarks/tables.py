@@ -156,35 +156,57 @@ def of(kept, name):
 
 
 def speeds():
-    """MaxViT-T beside its peers."""
-    runs = sorted(records("forward-*.json"), key=lambda run: run["command"])
-    rows = [
-        [
-            f"{run['batch'] / run['median_seconds']['minimaxvit']:.1f} images/s",
-            f"{run['time_over_ours']['timm']:.2f}",
-            f"{run['time_over_ours']['torchvision']:.2f}",
-            f"`{run['command']}`",
-        ]
-        for run in runs
-    ]
+    """MaxViT-T, and a small network, beside their peers."""
+    return "\n".join(map(beside_peers, records("peers-*.json")))
+
+
+def beside_peers(kept):
+    machine = kept["machine"]
+    where = machine["gpu"] or f"{machine['threads']} threads of an {machine['processor']}"
+    chart = f"benchmarks/results/peers-{'cuda' if machine['gpu'] else 'cpu'}.png"
+    rows = []
+    for cell in kept["cells"]:
+        ours = cell["median_seconds"]["minimaxvit"]
+        lowest = min(cell["peak_memory_mb"].values())
+        rows.append(
+            [
+                cell["cell"],
+                f"{cell['batch'] / ours:,.1f}",
+                *(ratio_of(cell, name) for name in PEERS),
+                f"{cell['fraction_of_limit']:.0%}",
+                f"{cell['peak_memory_mb']['minimaxvit'] / lowest:.2f}",
+            ]
+        )
     text = paragraph(
-        f"MaxViT-T at 224 x 224 on two cores of an {processors(runs)}, in fp32 unless the command ",
-        "says bf16, batch of 8, medians of interleaved rounds. A number above 1 means that the ",
-        "other network takes longer than ours; that of torchvision differs from the official one ",
-        "(exact GELU, other padding and shortcuts):",
+        "MaxViT-T at 224 x 224, and a network of two blocks (0.75 M parameters) at 32 x 32, on ",
+        f"{where}: the time of each peer divided by ours, median of {kept['rounds']} interleaved ",
+        "rounds, with the quartiles of single rounds; above 1, the peer takes longer. At 224, ",
+        "timm's is the same network, and the other two have the exact GELU, which takes a CPU ",
+        "less time than the official tanh form; at 32, only timm's has the tanh form. vit-pytorch ",
+        "has no shortcut where it strides. *Limit* is how near our multiply-adds come to what ",
+        "matrix products reach there; *memory* is our peak divided by the lowest ",
+        f"(`{kept['command']}`):",
     )
-    header = ["ours", "timm's time / ours", "torchvision's time / ours", "command"]
-    return text + table(header, rows) + "\n" + fused_attention()
+    header = ["pixels, mode", "images/s, ours", *PEERS, "limit", "memory"]
+    return f"![{chart_text(kept)}]({chart})\n\n" + text + table(header, rows) + remarks([kept])
 
 
-def fused_attention():
-    """Whether PyTorch's fused attention would be faster than the plain formula."""
-    (kept,) = records("attention.json")
-    ratios = [f"{row['fused_over_plain']:.2f} ({row['case']})" for row in kept["rows"]]
-    return paragraph(
-        "Attention is written as in the formula. With PyTorch's fused function the same network ",
-        f"takes {', '.join(ratios)} times as long (`{kept['command']}`).",
-    )[:-1]
+PEERS = ("timm", "torchvision", "vit-pytorch")
+
+
+def ratio_of(cell, name):
+    low, high = cell["quartiles_of_rounds"][name]
+    return f"{cell['time_over_ours'][name]:.2f} ({low:.2f} to {high:.2f})"
+
+
+def chart_text(kept):
+    """What the chart shows, in words."""
+    cells = [
+        f"{cell['cell']}: "
+        + ", ".join(f"{name} {cell['time_over_ours'][name]:.2f}" for name in PEERS)
+        for cell in kept["cells"]
+    ]
+    return f"Time of each peer divided by ours. {'; '.join(cells)}."
 
 
 # Each table, and the records it needs.
@@ -193,7 +215,7 @@ TABLES = {
     on_a_gpu: "gpu-*.json",
     networks: "equal-time-*.json",
     recipe_changes: "recipe-changes.json",
-    speeds: "forward-*.json",
+    speeds: "peers-*.json",
 }
 
 

@@ -3,7 +3,7 @@
 from einops import rearrange
 from torch import nn
 
-from .fast import faster, learning_attention, relative_attention
+from .fast import faster, relative_attention
 from .position import RelativePositionBias
 
 
@@ -24,7 +24,7 @@ class RelativeAttention(nn.Module):
         self.output = nn.Linear(dim, dim)
         self.bias = RelativePositionBias(dim // head_dim, window)
 
-    @faster(relative_attention, "query", "key", "value", learn=learning_attention)
+    @faster(relative_attention, "query", "key", "value")
     def forward(self, x):
         value = self.split_heads(self.value(x))  # (b, heads, n, t, d)
         scores = self.scores(x) + self.bias()[:, None]  # (b, heads, n, t, t)

@@ -2,9 +2,9 @@
 
 Without gradients nothing has to be kept between a layer and its GELU, so oneDNN can apply the one
 while the results of the other are still in the cache, and batch norms disappear into weights. In
-training, oneDNN's tanh is faster than PyTorch's, one large matrix product than three small ones,
-and one gradient much slower in bf16. The numbers are the same but for rounding; wherever anything
-else is going on (a GPU, float64, hooks, counting, exporting), the formula runs.
+training, oneDNN's tanh is faster than PyTorch's, and one kind of gradient is slow in bf16. The
+numbers are the same but for rounding; wherever anything else is going on (a GPU, float64, hooks,
+counting, exporting), the formula runs.
 """
 
 from functools import wraps
@@ -24,23 +24,23 @@ KNOWN = {
 WORTHWHILE = 10_000  # numbers: fewer cost more to look at than to compute
 
 
-def faster(evaluate, *names, learn=None):
+def faster(evaluate, *names):
     """Let `evaluate(module, x)` stand in for a module's forward wherever it gives the same numbers.
 
     `names` are of those modules inside that it does not call but do the work of. It leaves no
-    gradients; where they are wanted, `learn` is its like, if there is one.
+    gradients, so where they are wanted the formula runs.
     """
 
     def decorate(forward):
         @wraps(forward)
         def choose(self, x):
             inner = [getattr(self, name) for name in names]
-            evaluating = not (torch.is_grad_enabled() or any(m.training for m in [self, *inner]))
-            way = evaluate if evaluating else learn
-            known = _form(getattr(self, "activation", F.gelu))
-            if way and known and _on_a_cpu(x, *(m.weight for m in inner)) and not _watched(inner):
-                return way(self, x)
-            return forward(self, x)
+            learning = torch.is_grad_enabled() or any(m.training for m in [self, *inner])
+            if learning or not _form(getattr(self, "activation", F.gelu)) or _watched(inner):
+                return forward(self, x)
+            return (
+                evaluate(self, x) if _on_a_cpu(x, *(m.weight for m in inner)) else forward(self, x)
+            )
 
         return choose
 
@@ -101,16 +101,6 @@ def relative_attention(self, x):
     bias = self.bias()[None].to(query.dtype)  # (1, heads, t, t): with three axes it would be slow
     out = F.scaled_dot_product_attention(query, key, value, bias)
     return self.output(rearrange(out, "(b n) heads t d -> b n t (heads d)", n=x.shape[1]))
-
-
-def learning_attention(self, x):
-    """Compute what `RelativeAttention.forward` says, with one product for query, key and value."""
-    layers = self.query, self.key, self.value
-    weight, bias = (torch.cat([getattr(m, name) for m in layers]) for name in ("weight", "bias"))
-    pattern, d = "b n t (part heads d) -> part b heads n t d", self.head_dim
-    query, key, value = rearrange(F.linear(x, weight, bias), pattern, part=3, d=d)
-    scores = query @ key.mT * d**-0.5 + self.bias()[:, None]
-    return self.output(rearrange(scores.softmax(-1) @ value, "b heads n t d -> b n t (heads d)"))
 
 
 def feed_forward(self, x):

@@ -368,14 +368,6 @@ def test_what_is_learned_is_the_formula_s(name, bf16):
         assert off <= 2 * allowed + 1e-5 * size
 
 
-def test_query_key_and_value_are_one_product_where_gradients_are_wanted(monkeypatch):
-    module, x = part("attention")
-    shapes, real = [], F.linear
-    monkeypatch.setattr(F, "linear", lambda x, *w: shapes.append(w[0].shape) or real(x, *w))
-    module.train()(x)
-    assert shapes == [(192, 64), (64, 64)]
-
-
 @needs_bf16
 def test_a_strided_depthwise_convolution_is_in_fp32_where_autocast_is_not(taken):
     module, x = part("MBConv that strides")

@@ -135,6 +135,19 @@ def model(name):
     return randomize(MaxViT(NETWORKS[name]))
 
 
+def test_a_part_that_says_no_steps_is_named_and_its_stride_shown():
+    class Silent(Part):
+        """Says nothing."""
+
+    with pytest.raises(NotImplementedError) as refused:
+        Silent().steps()
+    assert str(refused.value) == "Silent must say its steps: see minimaxvit.steps"
+    part = Silent()
+    assert repr(part) == "Silent()"
+    part.stride = 2
+    assert repr(part) == "Silent(stride=2)"
+
+
 @ALL
 def test_it_runs(model):
     assert model.float()(normalize(pictures(2))).shape == (2, 10)
