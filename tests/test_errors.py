@@ -490,7 +490,7 @@ WEIGHT_FILES = [
         ),
     ),
     Case("a name that is taken", ("'Head'",), lambda _: register(Head=Unregistered)),
-    Case("nothing of that name", ("'tiny'", "compact"), lambda _: pretrained("tiny")),
+    Case("nothing of that name", ("'huge'", "compact"), lambda _: pretrained("huge")),
     Case("no classes to tell apart", ("num_classes", "0"), lambda _: pretrained("compact", 0)),
     Case("no weights of timm", ("state_dict", "list"), lambda _: load_timm(maxvit("compact"), [])),
     Case(
