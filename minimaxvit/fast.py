@@ -52,10 +52,10 @@ def faster_gelu(gelu):
 
     @wraps(gelu)
     def choose(x):
+        if _watched([]) or x.ndim < 2 or x.numel() <= WORTHWHILE:
+            return gelu(x)
         dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
-        if x.ndim > 1 and x.numel() > WORTHWHILE and dense and _on_a_cpu(x) and not _watched([]):
-            return TanhGELU.apply(x)
-        return gelu(x)
+        return TanhGELU.apply(x) if dense and _on_a_cpu(x) else gelu(x)
 
     return choose
 
