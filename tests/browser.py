@@ -51,8 +51,14 @@ def open_page(chromium, tmp_path):
 
 def alive(open_page, fragment, **options):
     page = open_page(explorer_page(fragment, "Look"), **options)
-    page.wait_for_selector(".mmv-alive")
+    settled(page)
     return page
+
+
+def settled(page):
+    """Wait until every explorer has unpacked its data and drawn all that it shows."""
+    waiting = page.locator(".mmv-explorer:not(.mmv-alive), [aria-busy=true]")
+    waiting.first.wait_for(state="detached")
 
 
 def choose(page, what, value):
@@ -87,11 +93,13 @@ def hover(page, layer, query, size):
 
 
 def text_of(page, layer, of):
+    settled(page)
     return page.locator(f"[data-layer='{layer}'] [data-of='{of}']").inner_text()
 
 
 def pixel(page, layer, of, x, y):
     """The color of a canvas at a fraction of its width and height."""
+    settled(page)
     return pixel_of(page.locator(f"[data-layer='{layer}'] canvas[data-of={of}]").first, x, y)
 
 

@@ -1,9 +1,12 @@
 """Networks that tests explore, one small and one odd, and what the explorer makes of them."""
 
+import base64
+import gzip
 import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -68,7 +71,20 @@ def compare_fields(page, model, pictures, gates=True):
 
 
 def carried(fragment):
-    return json.loads(re.search(r'application/json">(.*?)</script>', fragment)[1])
+    """What the page holds, as the browser unpacks it."""
+    packed = re.search(r'application/gzip">(.*?)</script>', fragment)[1]
+    return json.loads(gzip.decompress(base64.b64decode(packed)))
+
+
+def decoded(text, kind):
+    """The numbers of an array as the page holds it: all lowest bytes, then all next ones."""
+    planes = np.frombuffer(base64.b64decode(text), np.uint8).reshape(np.dtype(kind).itemsize, -1)
+    return np.ascontiguousarray(planes.T).view(np.dtype(kind).newbyteorder("<")).flatten()
+
+
+def decoded_places(text, kind, slots):
+    """The numbers of places in each group, of which the page holds differences."""
+    return decoded(text, kind).reshape(-1, slots).cumsum(0, dtype=kind)
 
 
 class ClassStem(PatchEmbedding):

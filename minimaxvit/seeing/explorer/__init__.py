@@ -1,5 +1,7 @@
 """One self-contained piece of HTML in which to explore a network: attention and fields."""
 
+import base64
+import gzip
 import json
 from contextlib import ExitStack
 from html import escape
@@ -64,12 +66,12 @@ def explorer(networks, images, names, classes, source=None):
         carried = payload(networks, images, names, classes, source)
         without_script = static_view(networks[first], images[0], names[0])
     data = json.dumps(carried, separators=(",", ":"), allow_nan=False)
-    data = data.replace("<", "\\u003c")  # no name may close the element
+    data = base64.b64encode(gzip.compress(data.encode(), mtime=0)).decode()
     style, scripts = _read("explorer.css"), "\n".join(map(_read, SCRIPTS))
     # The attribute keeps JupyterLab's own shortcuts away from our keys.
     return (
         f'<div class="mmv-explorer" data-lm-suppress-shortcuts="true">\n<div class="mmv-static">'
-        f'{without_script}</div>\n<script type="application/json">{data}</script>\n'
+        f'{without_script}</div>\n<script type="application/gzip">{data}</script>\n'
         f"<style>{style}</style>\n<script>(() => {{\n{scripts}\n}})();</script>\n</div>"
     )
 

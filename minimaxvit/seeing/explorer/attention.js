@@ -1,18 +1,31 @@
 // What attention makes of scores: decoding, softmax, and the numbers read beside the image.
 
 function decode(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const letters = atob(text), bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
+  return bytes;
 }
 
-// Half precision to numbers: one bit of sign, five of exponent, ten of fraction, little end first.
+// Numbers of a kind of several bytes: the lowest bytes of all come first, then the next ones.
+function numbersOf(text, kind) {
+  const bytes = decode(text), width = kind.BYTES_PER_ELEMENT, count = bytes.length / width, found = new kind(count);
+  for (let i = 0; i < count; i++) {
+    let bits = 0;
+    for (let byte = 0; byte < width; byte++) bits |= bytes[byte * count + i] << (8 * byte);
+    found[i] = bits;
+  }
+  return found;
+}
+
+// Half precision, all 65,536 of it: one bit of sign, five of exponent, ten of fraction.
+const HALVES = Float32Array.from({ length: 2 ** 16 }, (_, bits) => {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023], sign = bits >> 15 ? -1 : 1;
+  if (exponent === 31) return sign * Infinity;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
+});
+
 function halves(text) {
-  const bytes = decode(text);
-  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => {
-    const bits = bytes[2 * i] | (bytes[2 * i + 1] << 8);
-    const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023], sign = bits >> 15 ? -1 : 1;
-    if (exponent === 31) return sign * Infinity;
-    return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
-  });
+  return Float32Array.from(numbersOf(text, Uint16Array), (bits) => HALVES[bits]);
 }
 
 // Two numbers to a byte, each the square root of a fraction in fifteenths.
@@ -45,16 +58,21 @@ function biasOf(layer, attention, head, group) {
     const start = (bias.length === layer.heads * t * s ? head : head * groups + group) * t * s;
     return bias.subarray(start, start + t * s);
   }
-  if (!table) return new Float32Array(t * s);
-  const start = head * layer.table[0] * layer.table[1];
-  return Float32Array.from(layer.index, (place) => table[start + place]);
+  attention.biases ??= []; // worked out once for each head
+  if (!attention.biases[head]) {
+    const start = table && head * layer.table[0] * layer.table[1];
+    attention.biases[head] = table ? Float32Array.from(layer.index, (place) => table[start + place]) : new Float32Array(t * s);
+  }
+  return attention.biases[head];
 }
 
+// In place.
 function softmax(row) {
   const most = largest(row);
-  const powers = row.map((logit) => Math.exp(logit - most));
-  const total = powers.reduce((sum, power) => sum + power, 0);
-  return powers.map((power) => power / total);
+  let total = 0;
+  for (let i = 0; i < row.length; i++) total += row[i] = Math.exp(row[i] - most);
+  for (let i = 0; i < row.length; i++) row[i] /= total;
+  return row;
 }
 
 // The heads meant by a choice: one, or with -1 all.
@@ -66,17 +84,24 @@ function average(list, number) {
   return list.reduce((sum, each) => sum + number(each), 0) / list.length;
 }
 
-// The t x s matrix that is shown: of one head, or with head -1 the mean of all; of scores, of bias
-// or of both; before or after the softmax. Where there is no key, the logit is minus infinity.
-function matrix(layer, attention, image, head, group, { terms, soft }) {
-  const { t, s, keys } = layer.read, heads = headsOf(layer, head), mean = new Float64Array(t * s);
+// What one head makes of one query, over its keys: of scores, of bias or of both; before or after the
+// softmax. Where there is no key, the logit is minus infinity.
+function rowOf(layer, attention, image, head, group, query, { terms, soft }) {
+  const { s, keys } = layer.read, row = new Float64Array(s);
+  const scores = scoresOf(layer, attention, image, head, group), bias = biasOf(layer, attention, head, group);
+  for (let key = 0, i = query * s; key < s; key++, i++) {
+    row[key] = keys[group * s + key] < 0 ? -Infinity : (terms === "scores" ? 0 : bias[i]) + (terms === "bias" ? 0 : scores[i]);
+  }
+  return soft ? softmax(row) : row;
+}
+
+// All rows of a group, t x s: of one head, or with head -1 the mean of all.
+function matrix(layer, attention, image, head, group, chosen) {
+  const { t, s } = layer.read, mean = new Float64Array(t * s), heads = headsOf(layer, head);
   for (const each of heads) {
-    const scores = scoresOf(layer, attention, image, each, group), bias = biasOf(layer, attention, each, group);
-    const logits = Float64Array.from({ length: t * s }, (_, i) =>
-      keys[group * s + (i % s)] < 0 ? -Infinity : (terms === "scores" ? 0 : bias[i]) + (terms === "bias" ? 0 : scores[i]));
     for (let query = 0; query < t; query++) {
-      const row = logits.slice(query * s, (query + 1) * s);
-      (soft ? softmax(row) : row).forEach((value, key) => (mean[query * s + key] += value / heads.length));
+      const row = rowOf(layer, attention, image, each, group, query, chosen);
+      for (let key = 0; key < s; key++) mean[query * s + key] += row[key] / heads.length;
     }
   }
   return mean;
@@ -94,6 +119,14 @@ function needed(weights, mass) {
     sum += weights[key];
   }
   return kept;
+}
+
+// How few of them are needed for it, of however many.
+function fewest(weights, mass) {
+  const sorted = new Float64Array(weights).sort(), wanted = mass * sorted.reduce((sum, weight) => sum + weight, 0);
+  let [count, sum] = [0, 0];
+  while (sum < wanted - 1e-9) sum += sorted[sorted.length - ++count];
+  return count;
 }
 
 function entropy(weights) {

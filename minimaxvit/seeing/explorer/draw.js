@@ -27,32 +27,42 @@ function ground() {
   return matchMedia("(prefers-color-scheme: dark)").matches ? [27, 27, 27] : [255, 255, 255];
 }
 
-// Fill cells of a canvas from numbers between low and high; what is null is hatched.
-function drawMap(canvas, values, [h, w], palette, low, high) {
-  const context = canvas.getContext("2d"), size = canvas.width / w, hatching = new Path2D(), empty = ground();
-  const small = new OffscreenCanvas(w, h), image = new ImageData(w, h); // one pixel per cell: fast
+// Fill cells of a canvas from numbers between low and high; what is `blank` is hatched.
+function drawMap(canvas, values, [h, w], palette, low, high, blank) {
+  const small = new OffscreenCanvas(w, h), image = new ImageData(w, h), bytes = image.data; // one pixel per cell: fast
   for (let i = 0; i < h * w; i++) {
-    const x = (i % w) * size, y = Math.floor(i / w) * size;
-    if (values[i] === null) {
-      image.data.set([...empty, 255], 4 * i);
-      hatching.moveTo(x, y + size);
-      hatching.lineTo(x + size, y);
-    } else {
-      const from = 3 * step(high > low ? (values[i] - low) / (high - low) : 0);
-      image.data.set([palette[from], palette[from + 1], palette[from + 2], 255], 4 * i);
-    }
+    if (values[i] === blank) continue; // stays transparent
+    const from = 3 * step(high > low ? (values[i] - low) / (high - low) : 0);
+    for (let part = 0; part < 3; part++) bytes[4 * i + part] = palette[from + part];
+    bytes[4 * i + 3] = 255;
   }
   small.getContext("2d").putImageData(image, 0, 0);
+  hatch(canvas, Math.max(canvas.width / w, 6));
+  const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
   context.drawImage(small, 0, 0, canvas.width, canvas.height);
-  context.strokeStyle = "#999";
-  context.lineWidth = 1;
-  context.stroke(hatching); // all at once: many small strokes are slow
 }
 
-// Of lists longer than a call may have arguments.
+
+// Diagonal lines all over a canvas, so far apart.
+function hatch(canvas, apart) {
+  const context = canvas.getContext("2d"), { width, height } = canvas;
+  context.fillStyle = `rgb(${ground().join(" ")})`;
+  context.fillRect(0, 0, width, height);
+  context.beginPath();
+  for (let x = apart; x < width + height; x += apart) {
+    context.moveTo(x, 0);
+    context.lineTo(x - height, height);
+  }
+  context.strokeStyle = "#999";
+  context.lineWidth = 1;
+  context.stroke();
+}
+
 function largest(values) {
-  return values.reduce((most, value) => Math.max(most, value), -Infinity);
+  let most = -Infinity; // lists are longer than a call may have arguments
+  for (let i = 0; i < values.length; i++) if (values[i] > most) most = values[i];
+  return most;
 }
 
 function smallest(values) {

@@ -21,6 +21,11 @@ const HINTS = {
 };
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
+async function unzip(text) {
+  const stream = new Blob([decode(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).json();
+}
+
 function unpack(data) {
   for (const network of data.networks) {
     for (const attention of Object.values(network.attention)) {
@@ -38,19 +43,20 @@ function unpack(data) {
     Object.assign(layer.attention, {
       name: layer.name, read, extra: layer.extra - layer.passing,
       asking: standing(queries, t), answering: standing(keys, s),
-      index: index && new Int16Array(decode(index).buffer),
+      index: index && numbersOf(index, Int16Array),
     });
   }
   data.attending = data.layers.flatMap((layer) => layer.attention ?? []);
   return data;
 }
 
-function start(root) {
-  const data = unpack(JSON.parse(root.querySelector("script[type='application/json']").textContent));
+async function start(root) {
+  const data = unpack(await unzip(root.querySelector("script[type='application/gzip']").textContent));
   // `at` is the query as a place of the image, each way from 0 to 1, so that it outlives a change
   // of layer, and `extra` an extra token instead, null for none; `key` is one of its keys, null for
   // the strongest, of the layer `keyOf`.
-  const paired = data.attending.find((layer) => pairOf(data.attending, layer).length > 1);
+  const several = data.attending.filter((layer) => pairOf(data.attending, layer).length > 1);
+  const paired = several.find((layer) => !tooSmall(layer.size)) ?? several[0]; // rings are seen best on large patches
   const chosen = {
     view: data.attending.length ? "attention" : "fields", network: 0, image: 0, at: [0.5, 0.5],
     extra: null, key: null, keyOf: null, locked: false, layer: (paired ?? data.attending[0])?.name, beside: Boolean(paired),
@@ -120,6 +126,7 @@ function start(root) {
       const hint = HINTS[chosen.view][chosen.direction] ?? HINTS[chosen.view];
       body.append(make("p", { className: "mmv-hint" }, chosen.soft ? hint : hint.replace("more weight", "a larger logit")), head.box);
     }
+    head?.box.classList.toggle("mmv-sticky", ["overview", "fields"].includes(chosen.view)); // these are long
     const view = VIEWS[chosen.view][1](tool);
     draw = () => {
       head?.draw();

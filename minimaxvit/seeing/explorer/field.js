@@ -3,15 +3,19 @@
 // {kernel(layer, number), weights(layer, group)} to take means (rollout); `how.skipped` are kinds of
 // attention to leave out of the sums that they stand in.
 
-// Numbers of places arrive as two or four bytes each, little end first.
+// Numbers of places arrive as two or four bytes each, as differences from the group before.
 function unpackReads(reads) {
   for (const read of reads) {
     if (read.sum) read.sum.forEach(unpackReads);
     if (!("keys" in read)) continue;
     const kind = Math.max(read.before, read.after) < 2 ** 15 ? Int16Array : Int32Array;
-    const numbers = (text) => new kind(decode(text).buffer);
-    read.queries = read.queries === null ? kind.from({ length: read.after }, (_, i) => i) : numbers(read.queries);
-    read.keys = read.keys === null ? read.queries : numbers(read.keys);
+    const numbers = (text, slots) => {
+      const found = numbersOf(text, kind);
+      for (let i = slots; i < found.length; i++) found[i] += found[i - slots];
+      return found;
+    };
+    read.queries = read.queries === null ? kind.from({ length: read.after }, (_, i) => i) : numbers(read.queries, read.t);
+    read.keys = read.keys === null ? read.queries : numbers(read.keys, read.s);
     read.groups = read.queries.length / read.t;
   }
 }
@@ -38,12 +42,13 @@ function reverseRead(read, field, layer, how) {
     for (let i = group * t; i < (group + 1) * t; i++) total += field[queries[i]];
     if (total === 0) continue; // none of its queries counts
     const weights = how.exact || fractions ? null : how.weights(layer, group);
-    for (let j = 0; j < s; j++) {
+    for (let i = 0; weights && i < t; i++) {
+      const asked = field[queries[group * t + i]];
+      for (let j = 0; asked && j < s; j++) if (keys[group * s + j] >= 0) found[keys[group * s + j]] += asked * weights[i * s + j];
+    }
+    for (let j = 0; !weights && j < s; j++) {
       const key = keys[group * s + j];
-      if (key < 0) continue; // no token
-      if (how.exact) found[key] += total;
-      else if (fractions) found[key] += total * fractions[group * s + j];
-      else for (let i = 0; i < t; i++) found[key] += field[queries[group * t + i]] * weights[i * s + j];
+      if (key >= 0) found[key] += fractions ? total * fractions[group * s + j] : total; // else no token
     }
   }
   return found;
@@ -77,7 +82,9 @@ function reverseSum({ sum }, field, layer, how) {
   const branches = kept.length ? kept : sum;
   const given = how.exact ? field : shared(field, branches);
   const several = branches.map((branch) => back(branch, given, layer, how));
-  return several[0].map((_, i) => several.reduce((total, each) => total + each[i], 0));
+  const total = new Float64Array(several[0].length);
+  for (const each of several) for (let i = 0; i < total.length; i++) total[i] += each[i];
+  return total;
 }
 
 // Divide the values of a sum among its branches, evenly among those that read anything.

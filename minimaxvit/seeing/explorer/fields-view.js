@@ -23,22 +23,51 @@ function fieldsView(tool) {
   const scale = legend(tool);
   body.append(
     ...(controls.length ? [group("What counts as a path", ...controls)] : []), scale.box,
-    make("p", { className: "mmv-note" }, notes(data)),
+    make("p", { className: "mmv-note" }, notes(tool)),
     ...rows.map((row) => row.box),
   );
-  scale.tell("0%", "100%", "of the largest value in each map (effective: its square root)");
-  return () => rows.forEach((row) => row.draw());
+  scale.tell("0%", "100%", `of the largest value in each map${anyMeasured(tool) ? " (effective: its square root)" : ""}`);
+  return drawer(body, rows);
+}
+
+// Draw the row that is pointed at, then the others in view, then the rest. Where that takes long, what
+// is left waits, so that the pointer does not, and is given up when the query moves again.
+function drawer(body, rows) {
+  let pointed = null, later = 0;
+  for (const row of rows) {
+    for (const event of ["pointermove", "click", "keydown"]) row.box.addEventListener(event, () => (pointed = row), { capture: true });
+  }
+  const rank = (row) => {
+    const { top, bottom } = row.box.getBoundingClientRect();
+    return row === pointed ? 0 : bottom > 0 && top < innerHeight ? 1 : 2;
+  };
+  return () => {
+    clearTimeout(later);
+    const waiting = rows.map((row) => [rank(row), row]).sort(([a], [b]) => a - b).map(([, row]) => row);
+    const work = (until) => {
+      do waiting.shift().draw();
+      while (waiting.length && performance.now() < until);
+      body.setAttribute("aria-busy", waiting.length > 0);
+      if (waiting.length && body.contains(rows[0].box)) later = setTimeout(work, 0, 0); // row by row
+    };
+    work(performance.now() + 20);
+  };
+}
+
+function anyMeasured({ data, chosen }) {
+  return Object.keys(data.networks[chosen.network].fields).length > 0;
 }
 
 // How the four maps come about, and what their numbers mean.
-function notes({ images, layers }) {
-  const gates = layers.some((layer) => hasGate(layer.reads));
+function notes(tool) {
+  const { images, layers } = tool.data, gates = layers.some((layer) => hasGate(layer.reads)), any = anyMeasured(tool);
   const measured = images.length === 1 ? "for this image" : `as the mean over all ${images.length} images`;
   return (
-    "Hatched: nothing comes from there (effective: less than about a thousandth of the largest value). Paths are counted exactly. " +
-    `Effective fields are measured by gradients, ${measured}, with all parts at work. ` +
+    `Hatched: nothing comes from there${any ? " (effective: less than about a thousandth of the largest value)" : ""}. Paths are counted exactly, up to 2^53. ` +
+    (any ? `Effective fields are measured by gradients, ${measured}, with all parts at work. ` : `Effective fields are ${tooLarge(tool.data, layers.at(-1))}. `) +
     `Rollout multiplies attention weights, for the image chosen: a heuristic${gates ? ", which leaves out squeeze-excitation" : ""}. ` +
-    "“Half on 40 pixels”: so few of them hold half of the field. “Worth 120 equal pixels”: it is spread as widely as if 120 had an equal share. " +
+    "“Half on 40 pixels”: so few of them hold half of the field. " +
+    (any ? "“Worth 120 equal pixels”: it is spread as widely as if 120 had an equal share. " : "") +
     (gates ? "Squeeze-excitation takes the mean of the whole map, so even a convolution that follows it depends on all pixels; choose “is held constant” to see what the rest does." : "")
   );
 }
@@ -64,7 +93,8 @@ function hasGate(reads) {
 function makeRow(tool, number, means, skipped) {
   const { data, chosen } = tool, layer = data.layers[number], [H, W] = data.side, zoom = Math.max(1, Math.round(192 / W));
   const where = make("p", { data: { of: "where" } }), measured = layer.name in data.networks[chosen.network].fields;
-  const maps = Object.entries(MAPS).map(([of, title]) => {
+  const shown = Object.entries(MAPS).filter(([of]) => of !== "effective" || anyMeasured(tool));
+  const maps = shown.map(([of, title]) => {
     const says = make("span", { data: { of: `${of}-says` } });
     if (of === "effective" && !measured) {
       says.textContent = tooLarge(data, layer);
@@ -103,26 +133,26 @@ function drawRow({ data, chosen, tokenAt }, number, maps, where, means, skipped)
     return means.get(which);
   };
   const kernel = (of, i) => network.kernels[of.name][i];
-  const walk = (how) => [...traceBack(data.layers, number, index, { ...how, skipped })];
+  const walk = (how) => traceBack(data.layers, number, index, { ...how, skipped });
   const paths = walk({ exact: true, gates: chosen.gates }), rollout = walk({ exact: false, weights, kernel });
   const carried = network.fields[layer.name];
   const drawn = {
-    exact: paths.map((count) => +(count > 0)), paths, rollout,
-    effective: carried && [...carried.map.subarray(index * pixels, (index + 1) * pixels)].map(Math.sqrt),
+    exact: paths.map(Math.sign), paths, rollout,
+    effective: carried?.map.subarray(index * pixels, (index + 1) * pixels).map(Math.sqrt),
   };
-  const most = largest(paths), half = needed(rollout, 0.5).filter(Boolean).length;
+  const most = largest(paths), count = most < 2 ** 53 ? most.toLocaleString("en") : `about ${most.toPrecision(2).replace("e+", " * 10^")}`;
   const says = {
-    exact: `${paths.filter(Boolean).length} of ${pixels} pixels`,
-    paths: `up to ${most.toLocaleString("en")} path${most === 1 ? "" : "s"}`,
+    exact: `${drawn.exact.reduce((sum, any) => sum + any)} of ${pixels} pixels`,
+    paths: `up to ${count} path${most === 1 ? "" : "s"}`,
     effective: carried && `half on ${carried.pixels[index]} pixels, or within ${squareInWords(data, layer, [row, column], carried.sides[index])}; ` +
       `worth ${carried.worth[index]} equal pixels`,
-    rollout: `half on ${half} pixels`,
+    rollout: `half on ${fewest(rollout, 0.5)} pixels`,
   };
   where.textContent = `row ${row}, column ${column}${chosen.locked ? " (locked)" : ""}`;
   for (const { of, canvas, says: said } of maps) {
     if (!canvas) continue;
-    const values = drawn[of].map((value) => value || null);
-    drawMap(canvas, values, data.side, data.palette, 0, largest(values));
+    const values = drawn[of];
+    drawMap(canvas, values, data.side, data.palette, 0, largest(values), 0);
     frameToken(canvas, index, layer.size);
     said.textContent = says[of];
   }

@@ -15,7 +15,8 @@ function makeHeads(tool, layer) {
   const title = make("p", { className: "mmv-note" });
   const draw = (seen, range) => {
     if (!numbers.length) return;
-    title.textContent = `Each head by itself${inWords(range)}, with its largest value for this token; choose one to see it large:`;
+    const small = tooSmall(seen.grid) ? ", a square per key without the image," : "";
+    title.textContent = `Each head by itself${small}${inWords(range)}, with its largest value for this token; choose one to see it large:`;
     heads.forEach((head, i) => {
       drawHead(tool, seen, head, seen.line(numbers[i]), range);
       head.button.setAttribute("aria-pressed", numbers[i] === chosen.head);
@@ -24,9 +25,12 @@ function makeHeads(tool, layer) {
   return { boxes: numbers.length ? [title, make("div", { className: "mmv-heads" }, ...heads.map((head) => head.button))] : [], draw };
 }
 
-// The image, pale outside the group; on each key a square, larger and brighter for more weight.
-function drawHead(tool, { grid, size, place, cells }, { canvas, most }, values, range) {
-  const context = canvas.getContext("2d");
+// The image, pale outside the group; on each key a square, larger and brighter for more weight. Where
+// patches are too small for that, the keys alone.
+function drawHead(tool, seen, { canvas, most }, values, range) {
+  const { grid, size, place, cells } = seen, context = canvas.getContext("2d");
+  most.textContent = largest(values).toFixed(3);
+  if (tooSmall(grid)) return drawKeys(tool, seen, canvas, values, range);
   drawImage(tool, canvas);
   fade(canvas, cells.map((cell) => cell.place), grid, 1);
   cells.forEach((cell, i) => {
@@ -40,5 +44,18 @@ function drawHead(tool, { grid, size, place, cells }, { canvas, most }, values, 
     context.strokeRect(x + wide * rest - 0.5, y + tall * rest - 0.5, wide * side + 1, tall * side + 1);
   });
   frameToken(canvas, place, size);
-  most.textContent = largest(values).toFixed(3);
+}
+
+function tooSmall(grid) {
+  return grid[1] > 20;
+}
+
+// The rows and columns of the map in which there are keys, as if there were no others.
+function drawKeys({ data }, { grid, size, place, cells }, canvas, values, range) {
+  const marked = cells.map((cell) => position(cell.place, grid)), [row, column] = position(place, size);
+  const [rows, columns] = [0, 1].map((axis) => [...new Set(marked.map((at) => at[axis]))].sort((a, b) => a - b));
+  const map = new Float64Array(rows.length * columns.length).fill(-Infinity), at = (r, c) => rows.indexOf(r) * columns.length + columns.indexOf(c);
+  marked.forEach((each, i) => (map[at(...each)] = values[i]));
+  drawMap(canvas, map, [rows.length, columns.length], data.palette, ...range, -Infinity);
+  if (rows.includes(row) && columns.includes(column)) frameToken(canvas, at(row, column), [rows.length, columns.length]);
 }

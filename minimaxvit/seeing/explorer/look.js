@@ -13,13 +13,17 @@ function look({ data, chosen, tokenAt }, layer) {
         ? { group, asks: slot, answers: i, place: keys[group * s + i] }
         : { group, asks: i, answers: slot, place: queries[group * t + i] },
     ).filter((cell) => cell.place >= 0));
-  const matrices = new Map();
-  const of = (head, group) => {
-    const which = `${head} ${group}`;
-    if (!matrices.has(which)) matrices.set(which, matrix(layer, attention, chosen.image, head, group, chosen));
-    return matrices.get(which);
+  const rows = new Map(); // only those that are seen: there may be many heads
+  const row = (head, group, asks) => {
+    const which = (head * layer.read.groups + group) * t + asks;
+    if (!rows.has(which)) rows.set(which, rowOf(layer, attention, chosen.image, head, group, asks, chosen));
+    return rows.get(which);
   };
-  const line = (head) => cells.map((cell) => of(head, cell.group)[cell.asks * s + cell.answers]);
+  const of = (head, group) => matrix(layer, attention, chosen.image, head, group, chosen);
+  const line = (head) => {
+    const heads = headsOf(layer, head);
+    return cells.map(({ group, asks, answers }) => average(heads, (each) => row(each, group, asks)[answers]));
+  };
   const values = line(chosen.head);
   const strongest = [...values.keys()].sort((a, b) => values[b] - values[a] || a - b);
   const key = chosen.keyOf === layer.name && chosen.key in cells ? chosen.key : strongest[0];

@@ -8,7 +8,7 @@ function overview(tool) {
     return { layer, numbers, heads: numbers.map((head) => makeHead(layer, head, open(head))) };
   });
   const box = ({ layer, heads }) => make(
-    "section", { data: { layer: layer.name } }, make("h4", {}, `${layer.name}, ${layer.size.join(" x ")} tokens`),
+    "section", { data: { layer: layer.name } }, make("h4", {}, `${layer.name}, ${layer.size.join(" x ")} tokens${tooSmall(layer.keySize) ? " (a square per key, without the image)" : ""}`),
     make("div", { className: "mmv-heads" }, ...heads.map((head) => head.button)));
   const blocks = [...new Set(data.attending.map((layer) => layer.block))];
   const lines = blocks.map((block) => make("div", { className: "mmv-panels" }, ...rows.filter(({ layer }) => layer.block === block).map(box)));

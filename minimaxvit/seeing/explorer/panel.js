@@ -101,9 +101,8 @@ function pointInMatrix(tool, layer, [asks, answers]) {
 // Both return in words from where to where their colors go.
 function drawMatrix({ data, chosen }, { layer, of, group, slot, cells, key }, canvas) {
   const { t, s } = layer.read, cell = canvas.width / s, context = canvas.getContext("2d");
-  const values = [...of(chosen.head, group)].map((value) => (Number.isFinite(value) ? value : null));
-  const range = rangeOf([values], chosen.soft), pointed = cells[key];
-  drawMap(canvas, values, [t, s], data.palette, ...range);
+  const values = of(chosen.head, group), range = rangeOf([[...values]], chosen.soft), pointed = cells[key];
+  drawMap(canvas, values, [t, s], data.palette, ...range, -Infinity);
   frame(context, chosen.direction === "to" ? [0, slot * cell, s * cell, cell] : [slot * cell, 0, cell, t * cell]);
   if (pointed.group === group) frame(context, [pointed.answers * cell, pointed.asks * cell, cell, cell]);
   return inWords(range);

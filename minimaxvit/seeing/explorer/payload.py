@@ -3,7 +3,8 @@
 The page knows no kinds of parts. It gets the lists of which place reads which, as
 `measure.reads` lowers them, once for all networks, and of each network what differs: the sizes of
 taps and the scores of attention. Scores travel in half precision and before the softmax, so that
-the browser can leave scores or bias out, or change the scale, without asking anyone.
+the browser can leave scores or bias out, or change the scale, without asking anyone. The page holds
+all of it compressed, for which arrays are written in an order that compresses well.
 """
 
 import base64
@@ -68,14 +69,22 @@ def payload(networks, images, names, classes, source=None):
 
 
 def encode(array):
-    """Write an array row by row as base64, whatever its type, in little-endian order."""
-    array = np.ascontiguousarray(array)
-    return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
+    """Write an array row by row as base64: the lowest bytes of all numbers, then the next ones.
+
+    Bytes that mean the same are alike, so gzip makes less of them than of whole numbers.
+    """
+    array = np.ascontiguousarray(array).reshape(-1, 1)
+    in_order = array.astype(array.dtype.newbyteorder("<")).view(np.uint8)  # (numbers, bytes of one)
+    return base64.b64encode(in_order.T.tobytes()).decode()
 
 
 def _encode_places(numbers, places):
-    """Write numbers of places, -1 among them, in two bytes each, or four where there are many."""
-    return encode(numbers.numpy().astype(np.int16 if places < 2**15 else np.int32))
+    """Write numbers of places, in two bytes each, or four where there are many.
+
+    Of each group it writes by how much it differs from the one before, which repeats.
+    """
+    numbers = numbers.numpy().astype(np.int16 if places < 2**15 else np.int32)
+    return encode(np.diff(numbers, axis=0, prepend=numbers.dtype.type(0)))
 
 
 def describe_reads(reads, numbers):

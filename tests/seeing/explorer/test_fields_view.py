@@ -1,12 +1,11 @@
 """The receptive fields that the page computes in a browser are Python's."""
 
-import base64
 import re
 from dataclasses import replace
 
 import numpy as np
 from browser import alive, choose, in_a_browser, pixel, text_of
-from explored import CLASSES, SMALL, carried, compare_fields, images
+from explored import CLASSES, SMALL, carried, compare_fields, decoded, images
 
 from minimaxvit import MAXVIT_PARTS, BlockAttention, MaxViT, MBConv, maxvit
 from minimaxvit.seeing import effective_field, extent, middle, trace
@@ -40,7 +39,7 @@ def test_effective_fields_are_those_of_python(small, open_page):
     worth = f"{found.participation:.1f}".removesuffix(".0")
     assert said.endswith(f"; worth {worth} equal pixels")
     packed = carried(fragment)["networks"][0]["fields"][name]["map"]
-    packed = np.frombuffer(base64.b64decode(packed), np.uint8)
+    packed = decoded(packed, np.uint8)
     steps = np.stack([packed % 16, packed // 16], 1).reshape(2, 4, 16, 32)[query]
     known = 15 * (field / field.max()).sqrt().numpy()
     assert np.abs(steps - known).max() <= 0.5001
@@ -165,5 +164,7 @@ def test_notes_say_what_is_true_of_this_network(small, open_page):
 def test_an_image_that_is_too_large_for_effective_fields_says_so(open_page):
     model = MaxViT(replace(SMALL, parts=2 * ((MBConv,),)))
     page = alive(open_page, explorer({"a": model}, images(1, 80, 64), ["x"], CLASSES))
-    said = text_of(page, "2.2 MBConv", "effective-says")
-    assert said == "not measured: 5,120 pixels in the image, and the limit is 4,096"
+    said = page.locator("p.mmv-note:has-text('Hatched')").inner_text()
+    assert "fields are not measured: 5,120 pixels in the image, and the limit is 4,096. " in said
+    assert "effective:" not in page.locator(".mmv-body").inner_text()
+    assert page.locator("[data-layer='2.2 MBConv'] figure").count() == 3
