@@ -21,7 +21,7 @@ def multiply_adds(part, dim, h, w):
 
 
 def follows(part, dim, h, w, down, right):
-    """Whether shifting the map around shifts the output in the same way and changes nothing else."""
+    """Whether shifting the map around shifts the output likewise and changes nothing else."""
     x = noise(1, dim, h, w)
     moved = part(x.roll((down, right), (2, 3)))
     return torch.allclose(moved, part(x).roll((down, right), (2, 3)), rtol=0, atol=1e-9)

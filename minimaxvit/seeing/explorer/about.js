@@ -13,7 +13,7 @@ function about(tool) {
     tool.draw();
   });
   image.addEventListener("click", (event) => tool.clicked(cellAt(event, image, size), size));
-  image.addEventListener("keydown", (event) => tool.pressed(event, layer));
+  image.addEventListener("keydown", (event) => tool.pressed(event, layer, false));
 
   const numbered = (list) => list.map((text, i) => [i, text]);
   const images = numbered(data.images.map((each) => each.name)), networks = numbered(data.networks.map((network) => network.label));
@@ -23,7 +23,8 @@ function about(tool) {
   const said = top.map(([name, probability]) => `${name} ${(100 * probability).toFixed(1)}%`).join(", ");
   const classes = `Whatever the image shows, the network answers with ${data.answers}.`;
   const choosing = chosen.view === "attention" ? `, Shift + arrow chooses a ${rolesOf(tool)[1]}` : "";
-  const state = make("span", { className: "mmv-note", data: { of: "lock" } });
+  const free = make("span", {}, `A click or tap on a patch locks it. Without a mouse: Tab to a picture, arrow keys move, Enter locks${choosing}.`);
+  const state = make("span"), locked = make("span", {}, state, " ");
   const unlock = make("button", { type: "button", data: { choice: "unlock" }, on: { click: () => set({ locked: false, key: null }) } }, "unlock");
   const box = make(
     "div", { className: "mmv-about" }, image,
@@ -31,15 +32,17 @@ function about(tool) {
       data.classes
         ? make("details", { className: "mmv-note" }, make("summary", {}, classes), data.classes.join(", "))
         : make("span", { className: "mmv-note" }, classes),
-      make("span", {}, state, " ", unlock)),
+      // Both lie in one place, so that nothing moves under the pointer when one takes the other's.
+      make("div", { className: "mmv-note mmv-stack", data: { of: "lock" } }, free, locked)),
   );
+  locked.append(unlock);
   const draw = () => {
     const [row, column] = tool.tokenAt(size);
     drawImage(tool, image);
     frameToken(image, row * size[1] + column, size);
     const where = chosen.extra === null ? `row ${row}, column ${column} of ${size.join(" x ")}` : `extra token ${chosen.extra + 1}`;
-    state.textContent = chosen.locked ? `Locked at ${where}.` : `A click or tap on a patch locks it. Without a mouse: Tab to a picture, arrow keys move, Enter locks${choosing}.`;
-    unlock.hidden = !chosen.locked;
+    state.textContent = `Locked at ${where}. Escape unlocks it, as does a click or tap on it.`;
+    [free.style.visibility, locked.style.visibility] = chosen.locked ? ["hidden", "visible"] : ["visible", "hidden"];
   };
   return { box, draw };
 }

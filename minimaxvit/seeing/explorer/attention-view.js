@@ -47,6 +47,6 @@ function signs(tool) {
   const sign = (kind) => make("span", { className: `mmv-sign ${kind}` }), [asked, other] = rolesOf(tool);
   const most = asked === "query" ? "the key that it attends to most" : "the query that attends to it most";
   const strongest = tool.chosen.soft ? most : `the ${other} with the largest logit`;
-  return make("p", { className: "mmv-note" }, sign(""), ` the ${asked}: the token (a patch) that you point at. `,
-    sign("mmv-dashed"), ` ${strongest} or, while the ${asked} is locked, the ${other} that you point at. Rows, columns and pixels are counted from 0.`);
+  return make("p", { className: "mmv-note" }, sign(""), ` the ${asked}: the token (a patch) that you point at or have locked. `,
+    sign("mmv-dashed"), ` ${strongest}, or the one that you choose: by pointing while the ${asked} is locked, or with Shift + arrow keys. Rows, columns and pixels are counted from 0.`);
 }

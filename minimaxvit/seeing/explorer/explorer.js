@@ -7,17 +7,19 @@ const VIEWS = {
   fields: ["Receptive fields", fieldsView],
   rule: ["P * G >= H", ruleView],
 };
-// For each view, and where the direction matters, for both.
+// One sentence for each view, which depends on the direction, the values and how many rings are drawn.
 const HINTS = {
-  attention: {
-    to: "Point at a patch of a picture (or tap it): a ring marks each token that it attends to, and a wider, brighter ring means more weight.",
-    by: "Point at a patch of a picture (or tap it): a ring marks each token that attends to it, and a wider, brighter ring means more weight.",
+  attention: ({ direction, mass, soft }) => {
+    const few = `the fewest tokens that hold ${100 * mass}% of the weight that it`;
+    const marked = mass < 1 && soft
+      ? `rings mark ${few} ${direction === "to" ? "gives" : "gets"}`
+      : `a ring marks each token that ${direction === "to" ? "it attends to" : "attends to it"}`;
+    return `Point at a patch of a picture (or tap it): ${marked}, and a wider, brighter ring means ${soft ? "more weight" : "a larger logit"}.`;
   },
-  overview: {
-    to: "Point at a patch of the image, and see what it attends to in each head; choose a head to see it large.",
-    by: "Point at a patch of the image, and see which tokens attend to it in each head; choose a head to see it large.",
-  },
-  fields: "Point at a patch of any map, and see on which pixels of the image it depends after each layer.",
+  overview: ({ direction, soft }) =>
+    `Point at a patch of the image, and see ${direction === "to" ? "what it attends to" : "which tokens attend to it"} in each head: ` +
+    `a larger, brighter square means ${soft ? "more weight" : "a larger logit"}, and choosing a head shows it large.`,
+  fields: () => "Point at a patch of any map, and see on which pixels of the image it depends after each layer.",
 };
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -99,14 +101,14 @@ async function start(root) {
     draw();
   }
 
-  function pressed(event, layer) {
+  function pressed(event, layer, keys = true) {
     const step = STEPS[event.key], [row, column] = tokenAt(layer.size);
     const extra = chosen.extra !== null && layer.asking?.has(layer.size[0] * layer.size[1] + chosen.extra);
-    const ofKeys = chosen.view === "attention" && (event.shiftKey || chosen.locked || extra);
+    const ofKeys = keys && chosen.view === "attention" && (event.shiftKey || chosen.locked || extra);
     if (step && ofKeys) pointAt(layer, nextKey(tool, layer, step));
     else if (step && chosen.locked) say("The token is locked: Escape unlocks it.");
     else if (step) move(row + step[0], column + step[1], layer.size);
-    else if (event.key === "Enter") chosen.locked = !chosen.locked;
+    else if (event.key === "Enter") Object.assign(chosen, { locked: !chosen.locked, ...(chosen.locked && { key: null }) });
     else if (event.key === "Escape") Object.assign(chosen, { locked: false, key: null });
     else return;
     event.preventDefault();
@@ -123,8 +125,7 @@ async function start(root) {
     body.replaceChildren(make("nav", { className: "mmv-tabs" }, ...tabs));
     const head = chosen.view === "rule" ? null : about(tool);
     if (head) {
-      const hint = HINTS[chosen.view][chosen.direction] ?? HINTS[chosen.view];
-      body.append(make("p", { className: "mmv-hint" }, chosen.soft ? hint : hint.replace("more weight", "a larger logit")), head.box);
+      body.append(make("p", { className: "mmv-hint" }, HINTS[chosen.view](chosen)), head.box);
     }
     head?.box.classList.toggle("mmv-sticky", ["overview", "fields"].includes(chosen.view)); // these are long
     const view = VIEWS[chosen.view][1](tool);

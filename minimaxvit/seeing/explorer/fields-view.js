@@ -3,7 +3,7 @@
 const MAPS = {
   exact: "any path at all",
   paths: "number of paths",
-  effective: "effective (gradients)",
+  effective: "effective (gradients, all parts)",
   rollout: "rollout",
 };
 
@@ -23,7 +23,7 @@ function fieldsView(tool) {
   const scale = legend(tool);
   body.append(
     ...(controls.length ? [group("What counts as a path", ...controls)] : []), scale.box,
-    make("p", { className: "mmv-note" }, notes(tool)),
+    make("ul", { className: "mmv-note mmv-list" }, ...notes(tool).map((text) => make("li", {}, text))),
     ...rows.map((row) => row.box),
   );
   scale.tell("0%", "100%", `of the largest value in each map${anyMeasured(tool) ? " (effective: its square root)" : ""}`);
@@ -62,14 +62,17 @@ function anyMeasured({ data, chosen }) {
 function notes(tool) {
   const { images, layers } = tool.data, gates = layers.some((layer) => hasGate(layer.reads)), any = anyMeasured(tool);
   const measured = images.length === 1 ? "for this image" : `as the mean over all ${images.length} images`;
-  return (
-    `Hatched: nothing comes from there${any ? " (effective: less than about a thousandth of the largest value)" : ""}. Paths are counted exactly, up to 2^53. ` +
-    (any ? `Effective fields are measured by gradients, ${measured}, with all parts at work. ` : `Effective fields are ${tooLarge(tool.data, layers.at(-1))}. `) +
-    `Rollout multiplies attention weights, for the image chosen: a heuristic${gates ? ", which leaves out squeeze-excitation" : ""}. ` +
-    "“Half on 40 pixels”: so few of them hold half of the field. " +
-    (any ? "“Worth 120 equal pixels”: it is spread as widely as if 120 had an equal share. " : "") +
-    (gates ? "Squeeze-excitation takes the mean of the whole map, so even a convolution that follows it depends on all pixels; choose “is held constant” to see what the rest does." : "")
-  );
+  return [
+    `Hatched: nothing comes from there${any ? " (effective: less than about a thousandth of the largest value)" : ""}.`,
+    "Paths are counted exactly, up to 2^53.",
+    any
+      ? `Effective fields are measured by gradients, ${measured}, with all parts at work, whatever is chosen above.`
+      : `Effective fields are ${tooLarge(tool.data, layers.at(-1))}.`,
+    `Rollout multiplies attention weights, for the image chosen: a heuristic${gates ? ", which leaves out squeeze-excitation" : ""}.`,
+    "“Half on 40 pixels”: so few of them hold half of the field.",
+    ...(any ? ["“Worth 120 equal pixels”: it is spread as widely as if 120 had an equal share."] : []),
+    ...(gates ? ["Squeeze-excitation takes the mean of the whole map, so even a convolution that follows it depends on all pixels; choose “is held constant” to see what the rest does."] : []),
+  ];
 }
 
 // Why a layer has no effective field.

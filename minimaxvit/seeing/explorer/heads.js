@@ -15,8 +15,9 @@ function makeHeads(tool, layer) {
   const title = make("p", { className: "mmv-note" });
   const draw = (seen, range) => {
     if (!numbers.length) return;
-    const small = tooSmall(seen.grid) ? ", a square per key without the image," : "";
-    title.textContent = `Each head by itself${small}${inWords(range)}, with its largest value for this token; choose one to see it large:`;
+    const more = chosen.soft ? "more weight" : "a larger logit";
+    const squares = tooSmall(seen.grid) ? `a square per key, without the image; a brighter one means ${more}` : `a larger, brighter square means ${more}`;
+    title.textContent = `Each head by itself (${squares}; colors from ${range.map((each) => each.toFixed(3)).join(" to ")}), with its largest value for this token; choose one to see it large:`;
     heads.forEach((head, i) => {
       drawHead(tool, seen, head, seen.line(numbers[i]), range);
       head.button.setAttribute("aria-pressed", numbers[i] === chosen.head);

@@ -1,8 +1,8 @@
 // One layer in the view of attention: its picture and heads, and what is read of them.
 
 const KINDS = {
-  BlockAttention: "A token attends to the window of neighbors that it stands in.",
-  GridAttention: "A token attends to tokens spread evenly over the whole image.",
+  BlockAttention: "A token attends to the window of neighbors that it stands in",
+  GridAttention: "A token attends to tokens spread evenly over the whole image",
 };
 
 function makePanel(tool, layer) {
@@ -15,7 +15,7 @@ function makePanel(tool, layer) {
 
   const [ofSquare, ofTable] = [make("figcaption"), make("figcaption")];
   const section = (...children) => make("section", { className: "mmv-panel", data: { layer: layer.name } }, ...children);
-  const name = `${layer.name}, ${layer.size.join(" x ")} tokens`, kind = KINDS[layer.kind] ?? "";
+  const name = `${layer.name}, ${layer.size.join(" x ")} tokens`, kind = kindInWords(layer);
   const top = section(make("h4", {}, name), make("p", { className: "mmv-kind" }, kind), picture, scale.box, caption, ...heads.boxes);
   const more = section(
     make("h4", {}, `${layer.name} in numbers`), reading,
@@ -33,6 +33,11 @@ function makePanel(tool, layer) {
     return read(tool, seen, reading);
   };
   return { layer, top, more, picture, draw };
+}
+
+function kindInWords({ kind, read }) {
+  if (!(kind in KINDS)) return "";
+  return KINDS[kind] + (read.groups > 1 ? "." : ": here, all tokens of the map.");
 }
 
 function cellOf(layer) {

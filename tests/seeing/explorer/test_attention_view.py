@@ -17,7 +17,9 @@ from browser import (
     pixel,
     text_of,
 )
-from explored import rounded
+from explored import CLASSES, images, rounded
+
+from minimaxvit.seeing.explorer import explorer
 
 
 @in_a_browser
@@ -140,7 +142,7 @@ def test_a_key_has_the_color_of_its_weight_on_the_scale_that_is_said(small, open
             said = "one scale for both" if scale == "true" else "a scale of its own"
             assert said in text_of(page, layer, "scale")
             told = page.locator(f"[data-layer='{layer}'] p.mmv-note").inner_text()
-            assert f"(colors from 0.000 to {most_of_heads:.3f})" in told
+            assert f"; colors from 0.000 to {most_of_heads:.3f})" in told
             for token in (row.mean(0) > 0).nonzero().tolist():
                 place = [(at + 0.5) / side for at, side in zip(token[::-1], (4, 2), strict=True)]
                 drawn = pixel(page, layer, "picture", place[0] - 0.49 / 4 + 0.02, place[1])
@@ -400,11 +402,79 @@ def test_a_lock_is_seen_and_released_in_every_view(small, open_page):
     page.mouse.click(*hover(page, layer, (1, 1), (4, 8)))
     for view in ("overview", "fields", "attention"):
         choose(page, "view", view)
-        assert page.locator("[data-of=lock]").inner_text() == "Locked at row 1, column 1 of 4 x 8."
+        said = page.locator("[data-of=lock]").inner_text()
+        assert said.startswith("Locked at row 1, column 1 of 4 x 8. Escape unlocks it")
     page.click("[data-choice=unlock]")
     assert not page.locator("[data-choice=unlock]").is_visible()
     hover(page, layer, (0, 5), (4, 8))
     assert text_of(page, layer, "query").startswith("row 0, column 5;")
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", [1000, 400])
+def test_a_lock_moves_no_picture(small, open_page, width):
+    page, layer = alive(open_page, small[2]), "1.1 BlockAttention"
+    page.set_viewport_size({"width": width, "height": 1200})
+    picture = page.locator(f"[data-layer='{layer}'] canvas[data-of=picture]")
+    place = hover(page, layer, (1, 1), (4, 8))
+    before = picture.bounding_box()
+    page.mouse.click(*place)
+    assert "(locked)" in text_of(page, layer, "query") and picture.bounding_box() == before
+    page.mouse.click(*place)
+    assert "(locked)" not in text_of(page, layer, "query") and picture.bounding_box() == before
+
+
+@in_a_browser
+def test_the_key_chosen_goes_with_the_lock(small, open_page):
+    page, layer = alive(open_page, small[2]), "1.1 GridAttention"
+    page.locator(f"[data-layer='{layer}'] canvas[data-of=picture]").focus()
+    strongest = text_of(page, layer, "key")
+    for key in ("Enter", "ArrowRight"):
+        page.keyboard.press(key)
+    assert text_of(page, layer, "key") != strongest
+    page.keyboard.press("Enter")
+    assert text_of(page, layer, "key") == strongest
+
+
+@in_a_browser
+def test_the_plain_image_chooses_no_keys(small, open_page):
+    page, layers = alive(open_page, small[2]), ("1.1 BlockAttention", "1.1 GridAttention")
+    page.locator("canvas[data-of=image]").focus()
+    before = [text_of(page, layer, "query") for layer in layers]
+    page.keyboard.press("Shift+ArrowLeft")
+    assert all(
+        text_of(page, each, "query") != was for each, was in zip(layers, before, strict=True)
+    )
+    page.keyboard.press("Enter")
+    said = [[text_of(page, layer, of) for of in ("query", "key")] for layer in layers]
+    page.keyboard.press("ArrowLeft")
+    assert said == [[text_of(page, layer, of) for of in ("query", "key")] for layer in layers]
+
+
+@in_a_browser
+def test_the_hint_says_which_keys_have_rings(small, open_page):
+    page = alive(open_page, small[2])
+    hint = page.locator(".mmv-hint")
+    choose(page, "mass", "0.5")
+    assert (
+        "rings mark the fewest tokens that hold 50% of the weight that it gives"
+        in hint.inner_text()
+    )
+    choose(page, "direction", "by")
+    assert "50% of the weight that it gets, and a wider" in hint.inner_text()
+    choose(page, "numbers", "false")
+    assert "a ring marks each token that attends to it" in hint.inner_text()
+
+
+@in_a_browser
+def test_a_layer_with_a_single_group_says_that_it_sees_the_whole_map(small, open_page):
+    model, layer = small[0]["one"], "2.1 BlockAttention"
+    square = explorer({"one": model}, images(1, 16, 16), ["x"], CLASSES)  # 2 x 2 tokens
+    for fragment, whole in ((small[2], False), (square, True)):
+        page = alive(open_page, fragment)
+        one_layer(page, layer)
+        kind = page.locator(f"[data-layer='{layer}'] .mmv-kind").inner_text()
+        assert kind.endswith("stands in: here, all tokens of the map.") == whole
 
 
 @in_a_browser

@@ -152,7 +152,7 @@ def test_notes_say_what_is_true_of_this_network(small, open_page):
     for fragment, gates in ((small[2], True), (without, False)):
         page = alive(open_page, fragment)
         choose(page, "view", "fields")
-        note = page.locator("p.mmv-note:has-text('Hatched')").inner_text()
+        note = page.locator("ul.mmv-note").inner_text()
         has_gate = page.locator("[data-choice='squeeze-excitation']").count() == 1
         assert ("leaves out squeeze-excitation" in note) == has_gate
         assert has_gate == gates
@@ -164,7 +164,7 @@ def test_notes_say_what_is_true_of_this_network(small, open_page):
 def test_an_image_that_is_too_large_for_effective_fields_says_so(open_page):
     model = MaxViT(replace(SMALL, parts=2 * ((MBConv,),)))
     page = alive(open_page, explorer({"a": model}, images(1, 80, 64), ["x"], CLASSES))
-    said = page.locator("p.mmv-note:has-text('Hatched')").inner_text()
-    assert "fields are not measured: 5,120 pixels in the image, and the limit is 4,096. " in said
+    said = page.locator("ul.mmv-note").inner_text()
+    assert "fields are not measured: 5,120 pixels in the image, and the limit is 4,096." in said
     assert "effective:" not in page.locator(".mmv-body").inner_text()
     assert page.locator("[data-layer='2.2 MBConv'] figure").count() == 3
