@@ -118,12 +118,9 @@ def run_explore(options, command):
         for path, (_, note) in zip(options.images, read, strict=True)
     ]
     images = torch.cat([image for image, _ in read])
-    drawn, _ = load_shapes(500, 1)  # statistics take more images than somebody explores
-    drawn = F.interpolate(drawn.images.float(), size).byte()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        untrained = with_statistics(MaxViT(model.config), drawn)
-    networks = {"trained": model, "untrained": untrained}
+    networks = {"trained": model}
+    if options.trained not in OFFICIAL:  # a second network would double a page of megabytes
+        networks["untrained"] = like_untrained(model, size)
     classes, source = record["data"]["classes"], name_source(record)
     found = explorer(networks, images, names, classes, source)
     name = options.trained
@@ -135,6 +132,16 @@ def run_explore(options, command):
     answers = name_answers(classes, source)
     listed = f" ({', '.join(classes)})" if len(classes) <= MOST_CLASSES else ""
     print(f"Note: whatever an image shows, {options.trained} answers with {answers}{listed}")
+
+
+def like_untrained(model, size):
+    """Build the network of a model's configuration, with the statistics of shapes of a size."""
+    h, w = size
+    drawn, _ = load_shapes(max(50, 500 * 32 * 32 // (h * w)), 1)  # more than somebody explores
+    drawn = F.interpolate(drawn.images.float(), size).byte()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return with_statistics(MaxViT(model.config), drawn, batch_size=50)
 
 
 def run_summary(options, command):

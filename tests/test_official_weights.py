@@ -13,6 +13,7 @@ import huggingface_hub
 import pytest
 import timm
 import torch
+from explored import carried
 from helpers import noise
 from hub import COMMIT, serving
 from PIL import Image
@@ -254,16 +255,23 @@ def test_a_photograph_is_cropped_as_timm_crops_it(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_command_names_one_of_a_thousand_classes_for_a_photograph(tmp_path):
+def test_commands_name_one_of_a_thousand_classes_and_write_a_page_of_all_heads(tmp_path):
     model = randomize(timm.create_model("maxvit_tiny_tf_224")).float()
     publish(tmp_path / "hub", "tiny", model)
     Image.fromarray(photograph()).save(tmp_path / "photo.png")
-    code = [sys.executable, "-m", "minimaxvit", "predict", "photo.png", "--network", "tiny"]
+
+    def run(command, *options):
+        code = [sys.executable, "-m", "minimaxvit", command, "photo.png", "--network", "tiny"]
+        ran = subprocess.run(
+            [*code, *options], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.splitlines()
+
     with serving(tmp_path / "hub") as (address, _):
         env = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
-        ran = subprocess.run(code, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    *top, note = ran.stdout.splitlines()
+        *top, note = run("predict")
+        run("explore", "--out", "page.html")
     image, _ = read_image(tmp_path / "photo.png", 224, 224, 0.95)
     with torch.no_grad():
         expected = model(normalize_imagenet(image)).softmax(1)[0].topk(5)
@@ -273,3 +281,11 @@ def test_a_command_names_one_of_a_thousand_classes_for_a_photograph(tmp_path):
         assert said == names.index_to_description(int(index))
         assert float(share.rstrip("%")) == pytest.approx(100 * float(value), abs=0.06)
     assert note.startswith("(by a network trained on ImageNet-1k; it saw 224 x 224 pixels")
+
+    page = (tmp_path / "page.html").read_text()
+    assert len(page) < 8_000_000 and "of 1,000" not in page  # all that it says is compressed
+    (network,) = carried(page)["networks"]
+    said, probability = network["predictions"][0][0]
+    assert said == names.index_to_description(int(expected.indices[0]))
+    assert probability == pytest.approx(float(expected.values[0]), abs=1e-4)
+    assert len(network["attention"]) == 22
