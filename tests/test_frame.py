@@ -119,7 +119,9 @@ ODD = MaxViTConfig(
     num_classes=10,
     image_size=32,
 )
-NETWORKS = {"odd": ODD} | {name: CONFIGS[name] for name in ("vit", "resnet", "hybrid", "compact")}
+NETWORKS = {"odd": ODD} | {
+    name: CONFIGS[name] for name in ("vit", "resnet", "hybrid", "swin", "compact")
+}
 CLASSES = [str(number) for number in range(10)]
 ALL = pytest.mark.parametrize("name", NETWORKS)
 
@@ -160,6 +162,7 @@ def test_it_runs(model):
         ("odd", 34, "give 1.1 Neighborhood a map of 17 x 16 tokens, which is not divisible by 2"),
         ("odd", 40, "give 2.1 BlockAttention a map of 5 x 4 tokens, .* are height 32 or 64 and"),
         ("vit", 36, "give stem a map of 36 x 32 tokens"),
+        ("swin", 34, "give 1.1 BlockAttention a map of 17 x 16 tokens"),
         ("compact", 40, "give 1.1 BlockAttention a map of 20 x 16|give 2.1 BlockAttention a map"),
         ("hybrid", 36, "give 2.1 BlockAttention a map of 9 x 8 tokens"),
     ],
@@ -256,15 +259,18 @@ def gathered(part, state, weights):
         x = part.widen(part.depthwise(*state))
         return part.gather(weights, x) * part.gain, part(*state) - x
     if isinstance(part, BlockAttention | CONFIGS["hybrid"].parts[1][2]):
-        x = part.partition(part.attention_norm(state[0].permute(0, 2, 3, 1)), part.window)
+        y = part.attention_norm(state[0].permute(0, 2, 3, 1))
+        x, known = (part.partition(each, part.window) for each in (y, part.attend(y)))
+        weights = weights.reshape(*weights.shape[:2], *x.shape[1:3], -1)  # one query a group or all
     else:
         x = part.attention_norm(part.join(*state))
+        known = part.attention(x)
     value = rearrange(part.attention.value(x), "b n t (heads d) -> b heads n t d", d=32)
     out = rearrange(weights @ value, "b heads n t d -> b n t (heads d)")
-    return part.attention.output(out), part.attention(x)
+    return part.attention.output(out), known
 
 
-@pytest.mark.parametrize("name", ["odd", "vit", "hybrid", "compact"])
+@pytest.mark.parametrize("name", ["odd", "vit", "hybrid", "swin", "compact"])
 def test_recorded_weights_gather_what_forward_does(model):
     with record_attention(model) as maps, torch.no_grad():
         model(noise(2, 3, 32, 32))

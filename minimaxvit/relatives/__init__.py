@@ -2,4 +2,5 @@
 
 from .hybrid import CONVOLUTIONS, HYBRID, ConvStem, PooledConvs
 from .resnet import RESNET, ResidualUnit, ResNetStem
+from .swin import SWIN, PatchMerging, ShiftedWindowAttention
 from .vit import VIT, ClassTokenHead, GlobalAttention, MultiHeadAttention, PatchEmbedding
