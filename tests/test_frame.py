@@ -28,7 +28,7 @@ from minimaxvit import (
     save,
 )
 from minimaxvit.pixels import normalize
-from minimaxvit.relatives import PooledConvs, ResidualUnit
+from minimaxvit.relatives import GlobalRelativeAttention, PooledConvs, ResidualUnit
 from minimaxvit.seeing import multiply_adds, record_attention, rollout, trace
 from minimaxvit.seeing.explorer import explorer
 from minimaxvit.seeing.measure.effective import run_to
@@ -120,7 +120,7 @@ ODD = MaxViTConfig(
     image_size=32,
 )
 NETWORKS = {"odd": ODD} | {
-    name: CONFIGS[name] for name in ("vit", "resnet", "hybrid", "swin", "compact")
+    name: CONFIGS[name] for name in ("vit", "resnet", "hybrid", "swin", "coatnet", "compact")
 }
 CLASSES = [str(number) for number in range(10)]
 ALL = pytest.mark.parametrize("name", NETWORKS)
@@ -163,6 +163,7 @@ def test_it_runs(model):
         ("odd", 40, "give 2.1 BlockAttention a map of 5 x 4 tokens, .* are height 32 or 64 and"),
         ("vit", 36, "give stem a map of 36 x 32 tokens"),
         ("swin", 34, "give 1.1 BlockAttention a map of 17 x 16 tokens"),
+        ("coatnet", 40, "give 2.1 GlobalRelativeAttention a map of 20 x 16 tokens"),
         ("compact", 40, "give 1.1 BlockAttention a map of 20 x 16|give 2.1 BlockAttention a map"),
         ("hybrid", 36, "give 2.1 BlockAttention a map of 9 x 8 tokens"),
     ],
@@ -263,14 +264,15 @@ def gathered(part, state, weights):
         x, known = (part.partition(each, part.window) for each in (y, part.attend(y)))
         weights = weights.reshape(*weights.shape[:2], *x.shape[1:3], -1)  # one query a group or all
     else:
-        x = part.attention_norm(part.join(*state))
+        relative = isinstance(part, GlobalRelativeAttention)
+        x = part.tokens(*state) if relative else part.attention_norm(part.join(*state))
         known = part.attention(x)
     value = rearrange(part.attention.value(x), "b n t (heads d) -> b heads n t d", d=32)
     out = rearrange(weights @ value, "b heads n t d -> b n t (heads d)")
     return part.attention.output(out), known
 
 
-@pytest.mark.parametrize("name", ["odd", "vit", "hybrid", "swin", "compact"])
+@pytest.mark.parametrize("name", ["odd", "vit", "hybrid", "swin", "coatnet", "compact"])
 def test_recorded_weights_gather_what_forward_does(model):
     with record_attention(model) as maps, torch.no_grad():
         model(noise(2, 3, 32, 32))
@@ -311,7 +313,7 @@ def test_it_opens_in_the_explorer(model, open_page):
     page = alive(open_page, explorer({"random": model}, images, ["noise"], CLASSES))
     for layer, attention in maps.items():
         choose(page, "layer", layer)
-        has_table = "BlockAttention" in layer or "GridAttention" in layer
+        has_table = any(kind in layer for kind in ("BlockAtt", "GridAtt", "GlobalRelativeAtt"))
         table = page.locator(f"[data-layer='{layer}'] canvas[data-of=table]")
         assert table.count() == has_table
         hover(page, layer, (1, 3), attention.size)

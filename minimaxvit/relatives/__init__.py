@@ -1,5 +1,6 @@
 """MaxViT's relatives in the same frame, a file each; a network is named in `minimaxvit.CONFIGS`."""
 
+from .coatnet import COATNET, GlobalRelativeAttention
 from .hybrid import CONVOLUTIONS, HYBRID, ConvStem, PooledConvs
 from .resnet import RESNET, ResidualUnit, ResNetStem
 from .swin import SWIN, PatchMerging, ShiftedWindowAttention
