@@ -31,7 +31,8 @@ function layerGroup({ data, chosen, set }, pair, first) {
   for (const option of layers.querySelectorAll("option")) option.disabled = !attends.has(option.value);
   const shown = [[true, pair.map((layer) => layer.kind).join(" beside ")], [false, "this layer alone"]];
   const beside = choice("layers", shown, chosen.beside, (value) => set({ beside: value === "true" }), "show");
-  return make("div", { className: "mmv-controls" }, layers, ...(pair.length > 1 ? [beside] : []));
+  const without = data.layers.filter(({ why }) => why).map(({ name, why }) => make("p", { className: "mmv-note" }, `${name} cannot be chosen. ${why}`));
+  return make("div", {}, make("div", { className: "mmv-controls" }, layers, ...(pair.length > 1 ? [beside] : [])), ...without);
 }
 
 // A layer and the nearest other one of the same block and the same map, if there is one.

@@ -119,7 +119,8 @@ function makeRow(tool, number, means, skipped) {
     });
     return { of, says, canvas, figure: make("figure", {}, canvas, make("figcaption", {}, make("b", {}, title), says)) };
   });
-  const head = make("div", {}, make("h4", {}, layer.name), make("p", {}, `${layer.size.join(" x ")} tokens`), where);
+  const why = layer.why ? [make("p", { className: "mmv-note", data: { of: "why" } }, layer.why)] : [];
+  const head = make("div", {}, make("h4", {}, layer.name), make("p", {}, `${layer.size.join(" x ")} tokens`), where, ...why);
   const box = make("section", { className: "mmv-fields", data: { layer: layer.name } }, head, make("div", {}, ...maps.map((map) => map.figure)));
   return { box, draw: () => drawRow(tool, number, maps, where, means, skipped[chosen.parts]) };
 }

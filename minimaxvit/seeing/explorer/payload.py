@@ -61,6 +61,8 @@ def payload(networks, images, names, classes, source=None):
                 "passing": lowered[name].passing,
                 "reads": describe_reads(lowered[name].reads, count()),
                 "attention": _describe_attention(name, part, maps[name]) if name in maps else None,
+                # What mixes tokens without weights between them may say so to who looks for them.
+                "why": getattr(part, "why_no_weights", None),
             }
             for name, part in model.layers().items()
         ],

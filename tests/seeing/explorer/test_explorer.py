@@ -7,7 +7,7 @@ import pytest
 from browser import alive, choose, in_a_browser, one_layer, pixel_of, text_of
 from explored import CLASSES, NAMES, SMALL, images
 
-from minimaxvit import MAXVIT_PARTS, MaxViT, maxvit
+from minimaxvit import MAXVIT_PARTS, BlockAttention, MaxViT, MBConv, maxvit
 from minimaxvit.seeing.explorer import explorer, explorer_page
 
 
@@ -242,3 +242,21 @@ def test_names_must_fit_the_pictures_and_pictures_the_network():
         explorer({"a": MaxViT(SMALL)}, images(1, 16, 16), ["x"], CLASSES[:2])
     with pytest.raises(ValueError, match="is not divisible by 2"):
         explorer({"a": MaxViT(SMALL)}, images(1, 20, 20), ["x"], CLASSES)
+
+
+@in_a_browser
+def test_a_layer_that_has_no_weights_says_why(open_page):
+    class Mixing(MBConv):
+        why_no_weights = "It mixes channels: there are no weights between tokens to show."
+
+    for parts, view in (((Mixing, BlockAttention), "attention"), ((Mixing,), "fields")):
+        model = MaxViT(replace(SMALL, depths=(1, 1), parts=2 * (parts,)))
+        page = alive(open_page, explorer({"a": model}, images(1, 16, 16), ["x"], CLASSES))
+        if view == "attention":
+            said = page.locator("p.mmv-note", has_text="It mixes channels").all_inner_texts()
+            assert said == [
+                f"{stage}.1 Mixing cannot be chosen. {Mixing.why_no_weights}" for stage in (1, 2)
+            ]
+            choose(page, "view", "fields")
+        assert text_of(page, "2.1 Mixing", "why") == Mixing.why_no_weights
+        assert page.locator("[data-of=why]").count() == 2
