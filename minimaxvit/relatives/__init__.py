@@ -2,6 +2,7 @@
 
 from .coatnet import COATNET, GlobalRelativeAttention
 from .hybrid import CONVOLUTIONS, HYBRID, ConvStem, PooledConvs
+from .nat import NAT, NeighborhoodAttention, neighborhoods
 from .resnet import RESNET, ResidualUnit, ResNetStem
 from .swin import SWIN, PatchMerging, ShiftedWindowAttention
 from .vit import VIT, ClassTokenHead, GlobalAttention, MultiHeadAttention, PatchEmbedding
