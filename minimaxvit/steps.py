@@ -15,7 +15,7 @@ Add = namedtuple("Add", "branches")  # the sum of branches, each a tuple of step
 Gate = namedtuple("Gate", "")  # each token is multiplied by something that the whole map decides
 # Queries read keys, by attention weights or, where there are none, all alike. `groups` is called
 # with the numbers of the tokens, (1, h, w, 1), and of the extra tokens, (k,), and returns queries
-# (n, t) and keys (n, s), where -1 is no key; places that are not queries are dropped.
+# (n, t), the places that are kept, and keys (n, s): -1 is no key, -2 padding that takes weight.
 Attend = namedtuple("Attend", "groups")
 
 

@@ -31,8 +31,8 @@ function read(tool, seen, list) {
     logit: logitInWords(chosen.terms, write(score), write(bias), write(score + bias)) + (several ? " (mean of the heads)" : ""),
   };
   if (chosen.soft && chosen.direction === "to") {
-    const bits = entropy(values);
-    readings.sum = write(values.reduce((sum, weight) => sum + weight, 0));
+    const bits = entropy(values), whole = values.reduce((sum, weight) => sum + weight, 0);
+    readings.sum = write(whole) + (whole < 0.9995 ? "; padding around the map has the rest" : "");
     readings.entropy = `${write(bits)} bits of ${Math.log2(cells.length).toFixed(2)}; ${(2 ** bits).toFixed(1)} effective keys${several ? " (of the mean of the heads, which is more spread out than they are)" : ""}`;
     if (!isExtra(place, size)) {
       const apart = (weights) => write(distance(layer, place, cells.map((cell) => cell.place), weights));

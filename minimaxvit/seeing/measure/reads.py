@@ -31,7 +31,7 @@ class Read(NamedTuple):
     """In each of n groups, every query reads every key.
 
     `queries`, long (n, t), are numbers of places after the step and `keys`, long (n, s), of places
-    before it; a key of -1 is no token. `step` is what was lowered: it knows how much of each key.
+    before it; a negative key is no token. `step` is what was lowered: it knows how much of each.
     """
 
     queries: torch.Tensor

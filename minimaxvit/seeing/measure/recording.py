@@ -25,8 +25,9 @@ class Attention:
     `scores` (b, heads, n, t, s) are the logits before the bias, with one row per query and one
     column per key, and `bias` is added to them, of any shape that broadcasts. `queries`, long
     (n, t), and `keys`, long (n, s), say which place stands where in which group: tokens of the map
-    row by row, then extra tokens; a key of -1 is no token. Queries stand on `places` and keys on
-    `key_places`, which nearly always are the same; `name` is the layer's.
+    row by row, then extra tokens; a key of -1 is no token, nor is one of -2, which is padding
+    that takes weight. Queries stand on `places` and keys on `key_places`, which nearly always are
+    the same; `name` is the layer's.
     """
 
     name: str
@@ -50,14 +51,15 @@ class Attention:
     def weights(self, scores=True, bias=True):
         """Attention weights (b, heads, n, t, s): a softmax, so the row of each query sums to 1.
 
-        Without `scores`, or without `bias`, what the other alone would make of it.
+        Without `scores`, or without `bias`, what the other alone would make of it. What padding
+        gets is in the sum, but `row` and `lift` leave it out.
         """
         logits = torch.zeros_like(self.scores)
         if scores:
             logits = logits + self.scores
         if bias:
             logits = logits + self.bias
-        return logits.masked_fill((self.keys < 0)[:, None], -torch.inf).softmax(-1)
+        return logits.masked_fill((self.keys == -1)[:, None], -torch.inf).softmax(-1)
 
     def row(self, query, weights):
         """Lay what one query attends to on the map of the keys: (b, heads, h, w).
@@ -82,9 +84,10 @@ class Attention:
         return lifted
 
     def _on_keys(self, weights, keys):
-        places = self.key_places.count  # one more gets what a key of -1 stands for
+        places = self.key_places.count  # one more gets what is no token
         on_places = weights.new_zeros(*weights.shape[:-1], places + 1)
-        return on_places.index_add_(-1, keys % (places + 1), weights)[..., :-1]
+        keys = keys.where(keys >= 0, places)
+        return on_places.index_add_(-1, keys, weights)[..., :-1]
 
 
 @contextmanager

@@ -55,6 +55,7 @@ def _hand_back(read, values, amounts):
     else:
         handed = (asked[..., None, :] @ amounts)[..., 0, :]  # (b, n, 1, t) @ (b, n, t, s)
     places = read.before.count
-    before = values.new_zeros(*values.shape[:-1], places + 1)  # the last gets what -1 stands for
-    before.index_add_(-1, read.keys.flatten() % (places + 1), handed.flatten(-2))
+    before = values.new_zeros(*values.shape[:-1], places + 1)  # the last gets what is no token
+    keys = read.keys.where(read.keys >= 0, places).flatten()
+    before.index_add_(-1, keys, handed.flatten(-2))
     return before[..., :-1]
