@@ -78,12 +78,8 @@ class NeighborhoodAttention(GroupAttention):
 
 
 # For 32 x 32. The paper's window of 7, but for the last map, which is 4 x 4.
-NAT = replace(
-    CONFIGS["compact"],
-    depths=(2, 4, 2),
-    window=(7, 7, 3),
-    parts=3 * ((NeighborhoodAttention,),),
-)
+PARTS = 3 * ((NeighborhoodAttention,),)
+NAT = replace(CONFIGS["compact"], depths=(2, 4, 2), window=(7, 7, 3), parts=PARTS)
 
 register(NeighborhoodAttention=NeighborhoodAttention)
 CONFIGS["nat"] = NAT
