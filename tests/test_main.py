@@ -71,7 +71,7 @@ def test_every_network_can_be_summed_up_at_its_own_size(name, capsys):
     main(["summary", name])
     side, config = CONFIGS[name].image_size, CONFIGS[name]
     first, *lines = capsys.readouterr().out.splitlines()
-    window = f"window {config.window}, " if name not in ("vit", "resnet", "convolutions") else ""
+    window = f"window {config.window}, " if config.window else ""
     assert first == f"{name}: images of {side} x {side}, {window}{config.num_classes} classes"
     assert any(line.startswith("total ") for line in lines)
 
