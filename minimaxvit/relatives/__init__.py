@@ -2,6 +2,7 @@
 
 from .coatnet import COATNET, GlobalRelativeAttention
 from .hybrid import CONVOLUTIONS, HYBRID, ConvStem, PooledConvs
+from .mobilevit import MOBILEVIT, MobileViTBlock, UnfoldedAttention, fold, unfold
 from .nat import NAT, NeighborhoodAttention, neighborhoods
 from .resnet import RESNET, ResidualUnit, ResNetStem
 from .swin import SWIN, PatchMerging, ShiftedWindowAttention
