@@ -1,9 +1,11 @@
 """MaxViT's relatives in the same frame, a file each; a network is named in `minimaxvit.CONFIGS`."""
 
 from .coatnet import COATNET, GlobalRelativeAttention
+from .convit import CONVIT, GatedMultiHeadAttention, GatedPositionalAttention, offsets
 from .hybrid import CONVOLUTIONS, HYBRID, ConvStem, PooledConvs
 from .mobilevit import MOBILEVIT, MobileViTBlock, UnfoldedAttention, fold, unfold
 from .nat import NAT, NeighborhoodAttention, neighborhoods
 from .resnet import RESNET, ResidualUnit, ResNetStem
+from .sasa import SASA, SlidingAttention, StandAloneAttention, sliding_windows
 from .swin import SWIN, PatchMerging, ShiftedWindowAttention
 from .vit import VIT, ClassTokenHead, GlobalAttention, MultiHeadAttention, PatchEmbedding

@@ -85,12 +85,13 @@ function average(list, number) {
 }
 
 // What one head makes of one query, over its keys: of scores, of bias or of both; before or after the
-// softmax. Where there is no key, the logit is minus infinity.
+// softmax. Where there is no key (-1), the logit is minus infinity; padding (-2) takes its part of the
+// softmax, though nobody shows it.
 function rowOf(layer, attention, image, head, group, query, { terms, soft }) {
   const { s, keys } = layer.read, row = new Float64Array(s);
   const scores = scoresOf(layer, attention, image, head, group), bias = biasOf(layer, attention, head, group);
   for (let key = 0, i = query * s; key < s; key++, i++) {
-    row[key] = keys[group * s + key] < 0 ? -Infinity : (terms === "scores" ? 0 : bias[i]) + (terms === "bias" ? 0 : scores[i]);
+    row[key] = keys[group * s + key] === -1 ? -Infinity : (terms === "scores" ? 0 : bias[i]) + (terms === "bias" ? 0 : scores[i]);
   }
   return soft ? softmax(row) : row;
 }
