@@ -56,7 +56,7 @@ def said_reads(steps, h, w, k=0):
 
 
 def _follow(steps, h, w, k):
-    reads = torch.eye(h * w + k)
+    reads, begun = torch.eye(h * w + k), (h, w)
     for step in steps:
         places = h * w + k
         match step:
@@ -71,6 +71,8 @@ def _follow(steps, h, w, k):
                 more = torch.zeros(queries.max() + 1, places)
                 for query, key in zip(queries, keys, strict=True):
                     more[query[:, None], key[key >= 0]] = 1
+                if len(more) > places:  # queries of the map before a coarser one of keys
+                    h, w = begun
             case Append(count):
                 more, k = torch.eye(places + count, places), k + count
             case Add(branches):
