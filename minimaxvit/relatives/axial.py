@@ -3,7 +3,7 @@
 Lines are long enough that two steps reach everything, but each token then costs as much as its row
 and column are long. MaxViT keeps the two steps and changes the groups: blocks and grids have two
 dimensions and a fixed number of tokens, so that its cost is linear.
-Source: Ho et al. 2019, "Axial Attention in Multidimensional Transformers", section 3.1.
+Source: Ho et al. 2019, "Axial Attention in Multidimensional Transformers", section 3.
 """
 
 from dataclasses import replace

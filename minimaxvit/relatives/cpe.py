@@ -2,7 +2,7 @@
 
 Attention without a bias does not know one place from another. The zeros around the map do, and a
 convolution carries that inward, for maps of any size. MaxViT leaves the same task to MBConv.
-Source: Chu et al. 2021, "Conditional Positional Encodings for Vision Transformers", section 3.3.
+Source: Chu et al. 2021, "Conditional Positional Encodings for Vision Transformers", section 3.
 """
 
 from torch import nn

@@ -77,7 +77,8 @@ class SpatialReductionAttention(GroupAttention):
         return tokens[None], numbers.view(1, -1)
 
 
-# The maps are 16, 8 and 4 tokens wide, and all are summarized by 4 x 4 keys.
+# The maps are 16, 8 and 4 tokens wide, and all are summarized by 4 x 4 keys. PVT learns a position
+# per token at the start of each stage; here a convolution finds it, for maps of any size.
 LAYERS = (ConditionalPositions, SpatialReductionAttention, SpatialReductionAttention)
 PVT = replace(CONFIGS["compact"], window=(4, 2, 1), parts=3 * (LAYERS,))
 
