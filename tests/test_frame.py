@@ -36,6 +36,7 @@ from minimaxvit.relatives import (
     NeighborhoodAttention,
     PooledConvs,
     ResidualUnit,
+    SpatialReductionAttention,
     StandAloneAttention,
 )
 from minimaxvit.seeing import multiply_adds, record_attention, rollout, trace
@@ -281,6 +282,10 @@ def gathered(part, state, weights):
             value, known = owner.neighbors(attention.value(y)), part.attend(y).flatten(1, 2)
             out = rearrange(weights @ value, GATHERED)
             return getattr(attention, "output", nn.Identity())(out), known[:, :, None]
+        if isinstance(part, SpatialReductionAttention):
+            value = attention.split_heads(attention.value(attention.summarize(y)))
+            known = rearrange(part.attend(y), "b h w c -> b 1 (h w) c")
+            return attention.output(rearrange(weights @ value, GATHERED)), known
         x, known = (part.partition(each, part.window) for each in (y, part.attend(y)))
         weights = weights.reshape(*weights.shape[:2], *x.shape[1:3], -1)  # one query a group or all
     elif isinstance(part, GatedPositionalAttention):

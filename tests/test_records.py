@@ -9,6 +9,7 @@ import freshness
 import pytest
 import recipe_changes
 import rumor
+import transfer
 
 from minimaxvit.training import Recipe
 from minimaxvit.weights import configuration
@@ -125,3 +126,14 @@ def test_first_losses_see_a_change_of_the_recipe(change):
     before, after = (freshness.first_losses(config, each) for each in (recipe, changed))
     assert freshness.alike(before, freshness.first_losses(config, recipe), tolerance=1e-6)
     assert not freshness.alike(before, after)
+
+
+@pytest.mark.slow
+def test_transfer_would_begin_as_its_record_says():
+    record = RECORDS["transfer"]
+    stale = f"remove transfer.json, and take it anew: `{record['command']}`"
+    assert freshness.alike(record["first_losses"], transfer.first_losses()), stale
+    assert set(record["rows"]) == set(transfer.JOBS)
+    assert transfer.probed("shapes", "compact", (5,))["5"] == pytest.approx(
+        record["rows"]["probe, shapes, compact"]["5"], abs=0.005
+    ), stale

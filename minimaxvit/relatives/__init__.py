@@ -1,11 +1,15 @@
 """MaxViT's relatives in the same frame, a file each; a network is named in `minimaxvit.CONFIGS`."""
 
+from .axial import AXIAL, ColumnAttention, RowAttention, SummedAxialAttention
 from .coatnet import COATNET, GlobalRelativeAttention
 from .convit import CONVIT, GatedMultiHeadAttention, GatedPositionalAttention, offsets
+from .cpe import ConditionalPositions
 from .hybrid import CONVOLUTIONS, HYBRID, ConvStem, PooledConvs
 from .mobilevit import MOBILEVIT, MobileViTBlock, UnfoldedAttention, fold, unfold
 from .nat import NAT, NeighborhoodAttention, neighborhoods
+from .pvt import PVT, SpatialReductionAttention
 from .resnet import RESNET, ResidualUnit, ResNetStem
 from .sasa import SASA, SlidingAttention, StandAloneAttention, sliding_windows
 from .swin import SWIN, PatchMerging, ShiftedWindowAttention
+from .twins import TWINS
 from .vit import VIT, ClassTokenHead, GlobalAttention, MultiHeadAttention, PatchEmbedding
