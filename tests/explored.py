@@ -63,11 +63,18 @@ def compare_fields(page, model, pictures, gates=True):
         paths = trace(model, h, w, name, query, gates)["pixels"]
         reached, most = (paths > 0).sum(), int(paths.max())
         assert text_of(page, name, "exact-says") == f"{reached} of {h * w} pixels"
-        assert text_of(page, name, "paths-says").startswith(f"up to {most:,} path")
+        told = f"{most:,}" if most < 2**53 else "about {}.{} * 10^{}".format(*rounded_off(most))
+        assert text_of(page, name, "paths-says").startswith(f"up to {told} path")
         half = int(re.search(r"half on (\d+)", text_of(page, name, "rollout-says"))[1])
         taken = rollout(model, pictures, name, query)[0].flatten().sort(descending=True).values
         known = (taken.cumsum(0) < 0.5 - 1e-9).sum() + 1
         assert abs(half - known) <= 1  # the page's scores are rounded
+
+
+def rounded_off(number):
+    """A large number in two digits and a power of ten: 1234 is 1, 2 and 3."""
+    digits, power = f"{number:.1e}".split("e+")
+    return *digits.split("."), int(power)
 
 
 def carried(fragment):
