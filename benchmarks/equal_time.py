@@ -59,14 +59,17 @@ NETWORKS = {
 }
 
 
-def count_steps(names, seconds, rounds=20):
-    """Say how many steps of each fit into `seconds` of one core: from medians, interleaved."""
+def count_steps(networks, seconds, rounds=20):
+    """Say how many steps of each fit into `seconds` of one core: from medians, interleaved.
+
+    `networks` are {name: configuration}.
+    """
     torch.set_num_threads(1)
     keep_memory()
     images, _ = load_cifar10()
     device, order = choose_device("cpu"), Random(0)  # who runs after whom matters, so it changes
-    runs = {name: Run(NETWORKS[name], RECIPE, device, images) for name in names}
-    times = {name: [] for name in names}
+    runs = {name: Run(config, RECIPE, device, images) for name, config in networks.items()}
+    names, times = list(networks), {name: [] for name in networks}
     batch = slice(RECIPE.batch_size)
     with ExitStack() as stack:
         for run in runs.values():
@@ -166,8 +169,9 @@ def main():
     if uncounted := set(options.names) - set(kept.get("steps", options.names)):
         sys.exit(f"{path} counts no steps of {', '.join(uncounted)}: remove it, or leave them out")
     if "steps" not in kept:
+        named = {name: NETWORKS[name] for name in options.names}
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            kept["steps"] = pool.submit(count_steps, options.names, options.seconds).result()
+            kept["steps"] = pool.submit(count_steps, named, options.seconds).result()
         print(kept["steps"], flush=True)
     networks = {name: NETWORKS[name] for name in options.names}
     refuse_stale(path, kept, networks, dict.fromkeys(networks, RECIPE))

@@ -73,7 +73,10 @@ def test_steps_are_counted_by_the_median_of_their_times(monkeypatch):
     monkeypatch.setattr(equal_time, "load_cifar10", lambda: load_shapes(train_size=4, test_size=2))
     monkeypatch.setattr(equal_time, "train_step", step)
     monkeypatch.setattr(equal_time.time, "perf_counter", lambda: now)
-    assert equal_time.count_steps(names, 30) == {"ViT": 60, "ResNet": 15}
+    assert equal_time.count_steps({name: NETWORKS[name] for name in names}, 30) == {
+        "ViT": 60,
+        "ResNet": 15,
+    }
     assert taken != len(taken) // 2 * taken[:2]  # nobody always follows the same one
 
 

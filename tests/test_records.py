@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import equal_time
+import family
 import freshness
 import pytest
 import recipe_changes
@@ -29,6 +30,12 @@ ROWS = {
         ("recipe-changes", name): (equal_time.COMPACT, recipe_changes.changed(name))
         for name in recipe_changes.CHANGES
         if "recipe-changes" in RECORDS
+    },
+    **{
+        (record, name): (family.NETWORKS[name], family.RECIPE)
+        for record in RECORDS
+        if record.startswith("family-")
+        for name in dict.fromkeys(row["name"] for row in RECORDS[record]["rows"])
     },
 }
 
