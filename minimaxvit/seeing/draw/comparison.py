@@ -64,6 +64,9 @@ def draw_comparison(rows, title, marked=None):
             f" The band around {marked} is one pooled standard deviation, {deviation:.1f} points."
         )
     axes.margins(x=0.45)  # room for the labels
+    low, high = axes.get_xlim()
+    axes.set_xticks([tick for tick in axes.get_xticks() if low < tick < high and 0 <= tick <= 100])
+    axes.set_xlim(max(low, 0), high)
     axes.grid(axis="x", color="0.9")
     described = "; ".join(f"{name}: {spread(values)}" for name, values in accuracies.items())
     return figure, f"{title}. Accuracy in percent: {described}.{band}"

@@ -46,3 +46,13 @@ def test_no_band_is_drawn_where_no_row_has_two_seeds():
     figure, alt = draw_comparison(rows_of(one=[0.5], other=[0.6]), "Two", marked="one")
     assert not figure.axes[0].patches and "band" not in alt
     assert figure.axes[0].get_yticklabels()[1].get_weight() == "bold"
+
+
+def test_accuracies_far_apart_have_an_axis_of_percents_alone():
+    rows = [
+        {"name": name, "seed": 0, "result": {"accuracy": accuracy}}
+        for name, accuracy in {"low": 0.1, "high": 0.94}.items()
+    ]
+    axes = draw_comparison(rows, "Far apart")[0].axes[0]
+    assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] > 100  # where a label stands
+    assert min(axes.get_xticks()) >= 0 and 80 < max(axes.get_xticks()) <= 100
