@@ -31,6 +31,7 @@ from .measure.footprint import footprint
 from .measure.groups import group_map
 from .measure.heads import measure_heads
 from .measure.paths import count_paths
+from .measure.reach import depth_to_whole, reach
 from .measure.receptive_field import trace
 from .measure.recording import record_attention
 from .measure.rollout import rollout
