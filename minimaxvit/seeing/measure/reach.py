@@ -23,11 +23,7 @@ def reach(layers, h, w, gates=True):
         places = places_after(lowered)
         one = walk_part(lowered, torch.eye(places.count, dtype=torch.float64), CountPaths(gates))
         reached = ((one.float() @ reached) > 0).float()
-    return (
-        reached.bool()
-        .unflatten(1, (h, w))[: places.h * places.w]
-        .unflatten(0, (places.h, places.w))
-    )
+    return reached.bool().view(places.h, places.w, h, w)
 
 
 def depth_to_whole(layers, h, w, most=64, gates=False):
