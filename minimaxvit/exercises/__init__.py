@@ -10,6 +10,7 @@ from .max_sa import DROP_BRANCH, GRID_LAYER
 from .mine import check_module, my_classes
 from .modules import MAXVIT, MAXVIT_BLOCK, MBCONV, POSITION_BIAS, RELATIVE_ATTENTION
 from .positions import READ_BIAS, RELATIVE_INDEX
+from .relatives_that_attend import BY_COLUMN, NEIGHBORHOOD, SHIFTED_MASK
 from .the_real_one import DRIFT, RESIZE_TABLES
 from .train_it import SCHEDULE, SMOOTHED_LOSS
 from .what_it_attends_to import EFFECTIVE_KEYS, LIFT

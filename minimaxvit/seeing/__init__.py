@@ -24,7 +24,7 @@ from .draw.scales import draw_scales
 from .draw.show import show
 from .draw.shuffled import draw_shuffled, shuffle_patches
 from .draw.strip import draw_strip
-from .measure.costs import multiply_adds
+from .measure.costs import layer_multiply_adds, multiply_adds
 from .measure.effective import effective_field
 from .measure.extent import extent, middle
 from .measure.footprint import footprint

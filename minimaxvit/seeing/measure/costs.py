@@ -1,5 +1,6 @@
 """What one image costs, as multiply-adds by kind of operation: the same on every machine."""
 
+from copy import deepcopy
 from functools import partial
 
 import torch
@@ -36,6 +37,17 @@ def multiply_adds(config, h, w):
     rest = counter.get_total_flops() // 2 - sum(costs.values())
     costs |= {PRODUCTS: rest} if rest else {}
     return dict(sorted(costs.items(), key=lambda item: -item[1]))
+
+
+def layer_multiply_adds(layer, dim, h, w):
+    """Count the multiply-adds of one part for a map of `dim` channels, without computing anything.
+
+    What counts is what counts in `multiply_adds`.
+    """
+    layer = deepcopy(layer).to("meta").eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        layer.run(torch.empty(1, dim, h, w, device="meta"))
+    return counter.get_total_flops() // 2
 
 
 def _kinds(model):

@@ -1,9 +1,10 @@
 """The multiply-adds by kind: their sum, and each kind by hand."""
 
 import pytest
+import torch
 
-from minimaxvit import CONFIGS
-from minimaxvit.seeing import multiply_adds
+from minimaxvit import CONFIGS, BlockAttention
+from minimaxvit.seeing import layer_multiply_adds, multiply_adds
 from minimaxvit.summary import count
 
 
@@ -40,3 +41,12 @@ def test_a_network_without_attention_has_no_products():
 def test_a_size_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="is not divisible by 7"):
         multiply_adds(CONFIGS["tiny"], 224, 200)
+
+
+def test_a_layer_costs_what_its_formula_says_and_stays_as_it_was():
+    layer, n, c = BlockAttention(64, 4, expansion=2), 16 * 8, 64
+    before = layer.state_dict()
+    # Four projections and two of the feed-forward layer, and two products with 16 keys.
+    assert layer_multiply_adds(layer, 64, 16, 8) == n * (4 + 2 * 2) * c**2 + 2 * n * 16 * c
+    assert layer.state_dict().keys() == before.keys() and layer.training
+    assert all(torch.equal(layer.state_dict()[name], before[name]) for name in before)
