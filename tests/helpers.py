@@ -94,7 +94,10 @@ def _taps(module, side, axis):
         value[axis] if isinstance(value, tuple) else value
         for value in (module.kernel_size, module.stride, module.padding)
     )
-    out = (side + 2 * before - kernel) // stride + 1
+    dilation = getattr(module, "dilation", 1)
+    dilation = dilation[axis] if isinstance(dilation, tuple) else dilation
+    wide = dilation * (kernel - 1) + 1
+    out = (side + 2 * before - wide) // stride + 1
     if isinstance(module, Conv3x3) and stride == 2:
         before, out = side % 2, -(-side // 2)
     if getattr(module, "ceil_mode", False):
@@ -102,7 +105,8 @@ def _taps(module, side, axis):
     reads = torch.zeros(out, side)
     for place in range(out):
         start = place * stride - before
-        reads[place, max(start, 0) : start + kernel] = 1
+        taps = range(start, start + wide, dilation)
+        reads[place, [tap for tap in taps if 0 <= tap < side]] = 1
     return reads
 
 
