@@ -36,7 +36,8 @@ function back(reads, field, layer, how) {
 
 function reverseRead(read, field, layer, how) {
   const { queries, keys, t, s } = read, found = new Float64Array(read.before);
-  const fractions = how.exact || read.amounts === "attention" ? null : fractionsOf(read, layer, how);
+  const weighed = read.amounts === "attention" && layer.attention; // what has no scores takes all alike
+  const fractions = how.exact || weighed ? null : fractionsOf(read, layer, how);
   for (let group = 0; group < read.groups; group++) {
     let total = 0;
     for (let i = group * t; i < (group + 1) * t; i++) total += field[queries[i]];
