@@ -13,3 +13,4 @@ from .sasa import SASA, SlidingAttention, StandAloneAttention, sliding_windows
 from .swin import SWIN, PatchMerging, ShiftedWindowAttention
 from .twins import TWINS
 from .vit import VIT, ClassTokenHead, GlobalAttention, MultiHeadAttention, PatchEmbedding
+from .xcit import XCIT, CrossCovarianceAttention, XCiTLayer
