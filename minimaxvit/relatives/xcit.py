@@ -1,8 +1,8 @@
 """XCiT: attention among channels, weighted by how they vary together over the whole map.
 
 Each token is multiplied by a matrix that the map decides, so the cost is linear in the tokens, and
-any map fits. No token reads another by it; convolutions do, nearby. MaxViT's squeeze-excitation
-weights channels by the whole map, too, but each for itself, and by its mean.
+any map fits. No token reads another by it; convolutions do, nearby, and at last a class token.
+MaxViT's squeeze-excitation weights channels by the map, too, but each for itself and by its mean.
 Source: El-Nouby et al. 2021, "XCiT: Cross-Covariance Image Transformers".
 """
 
@@ -15,10 +15,9 @@ from torch import nn
 
 from ..configs import CONFIGS
 from ..layers import FeedForward, StochasticDepth
-from ..network import Head
 from ..steps import Add, Gate, Part, Taps
 from ..weights import register
-from .mixer import PatchProjection
+from .cait import ClassAttention, ClassTokenStem
 from .vit import EPS, VIT
 
 
@@ -91,9 +90,9 @@ class XCiTLayer(Part):
         return Add(((), (Gate(),))), Add(((), (Taps(self.conv1), Taps(self.conv2))))
 
 
-# For 32 x 32, as the Vision Transformer, but without positions; the head is MaxViT's, not the
-# paper's class attention.
-XCIT = replace(VIT, parts=((XCiTLayer,),), stem=PatchProjection, head=Head)
+# For 32 x 32: patches and widths of the Vision Transformer; as in the paper, two class attentions.
+PARTS = ((XCiTLayer,), (ClassAttention,))
+XCIT = replace(VIT, dims=(128, 128), depths=(5, 2), parts=PARTS, stem=ClassTokenStem)
 
 register(XCiTLayer=XCiTLayer)
 CONFIGS["xcit"] = XCIT

@@ -19,10 +19,10 @@ MAPS = pytest.mark.parametrize("h, w", [(4, 4), (3, 7), (1, 2)])
 
 
 def randomized(module):
-    """`randomize` knows no scales and temperatures, which at 1 would hide that they are there."""
+    """`randomize` knows no scales, temperatures and tokens, which start alike and hide errors."""
     randomize(module)
     for part in module.modules():
-        for name in ("scales", "temperature"):
+        for name in ("scales", "temperature", "class_token"):
             if isinstance(getattr(part, name, None), nn.Parameter):
                 nn.init.normal_(getattr(part, name), mean=1)
     return module
@@ -285,12 +285,14 @@ def test_bad_sizes_are_refused_by_name():
     assert model(torch.zeros(1, 3, 36, 64)).shape == (1, 10)
 
 
-def test_the_named_network_is_the_vision_transformer_but_for_its_parts():
+def test_the_named_network_has_patches_and_widths_of_the_vision_transformer():
     model = maxvit("xcit").eval()
-    assert CONFIGS["xcit"] is XCIT and sum(p.numel() for p in model.parameters()) == 839_970
-    differs = ("parts", "stem", "head")
+    assert CONFIGS["xcit"] is XCIT and sum(p.numel() for p in model.parameters()) == 953_118
+    differs = ("dims", "depths", "parts", "stem")
     assert replace(XCIT, **{name: getattr(VIT, name) for name in differs}) == VIT
-    assert [tuple(x.shape) for x in model.features(torch.zeros(2, 3, 32, 32))] == [(2, 128, 8, 8)]
+    maps = model.features(torch.zeros(2, 3, 32, 32))
+    assert [tuple(x.shape) for x in maps] == 2 * [(2, 128, 8, 8)]
+    assert torch.equal(*maps)  # class attention leaves the map as it is
 
 
 def test_it_says_why_there_are_no_weights_to_show():
@@ -299,7 +301,7 @@ def test_it_says_why_there_are_no_weights_to_show():
 
 
 def test_a_saved_network_comes_back(tmp_path):
-    config = replace(XCIT, dims=(32,), depths=(2,), stem_dim=32, image_size=16)
+    config = replace(XCIT, dims=(32, 32), depths=(2, 1), stem_dim=32, image_size=16)
     model, images = randomized(MaxViT(config)).float(), noise(2, 3, 16, 16).float()
     save(model, tmp_path / "xcit")
     loaded = load(tmp_path / "xcit")
