@@ -140,6 +140,8 @@ def test_the_class_token_reads_all_and_every_other_token_itself(h, w):
     assert torch.equal(found, expected)
     (add,) = layer().steps()
     assert () in add.branches
+    queries, keys = layer().groups(torch.arange(h * w).view(1, h, w, 1), torch.tensor([h * w]))
+    assert queries.tolist() == [[h * w]] and keys.tolist() == [list(range(h * w + 1))]
 
 
 def test_one_layer_makes_a_map_of_16_by_16_whole_for_the_class_token():
