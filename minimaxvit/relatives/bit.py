@@ -53,7 +53,8 @@ class GroupNormUnit(ResidualUnit):
     """Do as a residual unit does, with group norms and standardized weights.
 
     x <- Proj(Pool(x)) + Conv(Act(Norm(Conv(Act(Norm(x)))))); the paper's large units are
-    bottlenecks of three convolutions. The norms gate: what they divide by is of the whole map.
+    bottlenecks of three convolutions. The norms gate: what they divide by is of the whole map. The
+    shortcut is MaxViT's, as in `ResidualUnit`.
     Shapes: (b, c, h, w) -> (b, c', ceil(h / stride), ceil(w / stride)). ValueError if 32 groups do
     not divide c and c'. Source: section 2.1.
     """

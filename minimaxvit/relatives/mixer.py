@@ -1,8 +1,8 @@
 """MLP-Mixer: attention's place is taken by a feed-forward over tokens, whose weights are learned.
 
-Every token reads every other, as in ViT, but how much of each is the same for all images and all
-channels. So there is no softmax and no position to add, and the number of tokens is fixed for good;
-MaxViT computes its weights from the image, and takes maps of many sizes.
+Every token reads every other, as in ViT, but through weights that are the same for all images and
+all channels. So there is no softmax and no position to add, and the number of tokens is fixed for
+good; MaxViT computes its weights from the image, and takes maps of many sizes.
 Source: Tolstikhin et al. 2021, "MLP-Mixer: An all-MLP Architecture for Vision".
 """
 
@@ -29,13 +29,13 @@ class PatchProjection(Part):
     def __init__(self, stem_dim, stem_stride, in_channels=3):
         super().__init__()
         self.stride = self.divisor = stem_stride
-        self.project = nn.Conv2d(in_channels, stem_dim, stem_stride, stem_stride)
+        self.conv1 = nn.Conv2d(in_channels, stem_dim, stem_stride, stem_stride)
 
     def forward(self, images):
-        return self.project(images)
+        return self.conv1(images)
 
     def steps(self):
-        return (Taps(self.project),)
+        return (Taps(self.conv1),)
 
 
 class MixerLayer(Part):
@@ -49,7 +49,7 @@ class MixerLayer(Part):
     """
 
     why_no_weights = (
-        "How much each token takes from another is learned once and is the same for all images: "
+        "It mixes tokens by weights that are learned once and are the same for all images: "
         "there are no attention weights to show."
     )
 

@@ -83,7 +83,7 @@ def test_the_stem_is_its_loop_over_patches_and_reads_them():
     for row in range(2):
         for column in range(3):
             patch = images[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].flatten(1)
-            expected = patch @ ours.project.weight.flatten(1).T + ours.project.bias
+            expected = patch @ ours.conv1.weight.flatten(1).T + ours.conv1.bias
             assert same(out[:, :, row, column], expected)
     assert (reads(ours, 3, 8, 12).sum(1) == 16).all()
 
