@@ -62,7 +62,7 @@ class LargeKernelAttention(Part):
 
 
 class ConvFeedForward(Part):
-    """Transform each token with a look at its neighbors: the place for a bit of position.
+    """Transform each token, with a look at its neighbors while it is wide, as MBConv does.
 
     x <- x + g W2 GELU(DW3 W1 BN(x)), g as above. Shapes: (b, c, h, w) -> (b, c, h, w), of any size.
     Source: section 3.2, figure 3.
