@@ -1,10 +1,14 @@
 """MaxViT's relatives in the same frame, a file each; a network is named in `minimaxvit.CONFIGS`."""
 
 from .axial import AXIAL, ColumnAttention, RowAttention, SummedAxialAttention
+from .bit import BIT, GroupNormUnit, StandardizedConv3x3
+from .cait import ClassAttention, ClassTokenStem
 from .coatnet import COATNET, GlobalRelativeAttention
 from .convit import CONVIT, GatedMultiHeadAttention, GatedPositionalAttention, offsets
+from .convnext import CONVNEXT, ConvNeXtBlock, NormedDownsample
 from .cpe import ConditionalPositions
 from .hybrid import CONVOLUTIONS, HYBRID, ConvStem, PooledConvs
+from .mixer import MIXER, MixerLayer, PatchProjection
 from .mobilevit import MOBILEVIT, MobileViTBlock, UnfoldedAttention, fold, unfold
 from .nat import NAT, NeighborhoodAttention, neighborhoods
 from .pvt import PVT, SpatialReductionAttention
@@ -12,5 +16,6 @@ from .resnet import RESNET, ResidualUnit, ResNetStem
 from .sasa import SASA, SlidingAttention, StandAloneAttention, sliding_windows
 from .swin import SWIN, PatchMerging, ShiftedWindowAttention
 from .twins import TWINS
+from .van import VAN, ConvFeedForward, LargeKernelAttention
 from .vit import VIT, ClassTokenHead, GlobalAttention, MultiHeadAttention, PatchEmbedding
 from .xcit import XCIT, CrossCovarianceAttention, XCiTLayer
