@@ -7,6 +7,14 @@ from .coatnet import COATNET, GlobalRelativeAttention
 from .convit import CONVIT, GatedMultiHeadAttention, GatedPositionalAttention, offsets
 from .convnext import CONVNEXT, ConvNeXtBlock, NormedDownsample
 from .cpe import ConditionalPositions
+from .deit import (
+    DEIT,
+    DistilledHead,
+    DistilledPatchEmbedding,
+    hard_distillation,
+    predict_apart,
+    soft_distillation,
+)
 from .hybrid import CONVOLUTIONS, HYBRID, ConvStem, PooledConvs
 from .mixer import MIXER, MixerLayer, PatchProjection
 from .mobilevit import MOBILEVIT, MobileViTBlock, UnfoldedAttention, fold, unfold
