@@ -76,10 +76,12 @@ def _follow(steps, h, w, k):
             case Append(count):
                 more, k = torch.eye(places + count, places), k + count
             case Add(branches):
-                (more, *sizes), *others = [_follow(branch, h, w, k) for branch in branches]
-                assert all(other[1:] == tuple(sizes) for other in others)
-                more = more + sum(other[0] for other in others)
-                h, w, k = sizes
+                found, *sizes = zip(*(_follow(branch, h, w, k) for branch in branches), strict=True)
+                assert all(len(set(each)) == 1 for each in sizes)
+                more = torch.zeros(max(map(len, found)), places)
+                for each in found:  # attention may have fewer queries than there are places
+                    more[: len(each)] += each
+                h, w, k = (each[0] for each in sizes)
             case Gate():
                 continue
         reads = (more @ reads).clamp(max=1)
