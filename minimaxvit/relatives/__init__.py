@@ -23,6 +23,7 @@ from .pvt import PVT, SpatialReductionAttention
 from .resnet import RESNET, ResidualUnit, ResNetStem
 from .sasa import SASA, SlidingAttention, StandAloneAttention, sliding_windows
 from .swin import SWIN, PatchMerging, ShiftedWindowAttention
+from .t2t import T2T, SplitEmbedding, TokensToToken, TokensToTokenStem, sinusoids
 from .twins import TWINS
 from .van import VAN, ConvFeedForward, LargeKernelAttention
 from .vit import VIT, ClassTokenHead, GlobalAttention, MultiHeadAttention, PatchEmbedding
