@@ -20,10 +20,7 @@ from .vit import VIT, ClassTokenHead, PatchEmbedding
 
 
 class DistilledPatchEmbedding(PatchEmbedding):
-    """Begin a distillation token, too: (b, 2, c) beside the map. Source: figure 2.
-
-    All else is as in `PatchEmbedding`.
-    """
+    """Begin a distillation token beside the class token: (b, 2, c) in all. Source: figure 2."""
 
     def __init__(self, stem_dim, stem_stride, image_size, in_channels=3):
         super().__init__(stem_dim, stem_stride, image_size, in_channels)

@@ -31,10 +31,8 @@ def video_partition(x, window):
 def video_reverse(groups, window, f, h, w):
     """Paste windows back into a clip: the exact inverse of `video_partition`."""
     p, m, q = window
-    counts = {"f": f // p, "h": h // m, "w": w // q}
-    return rearrange(
-        groups, "b (f h w) (p m q) c -> b (f p) (h m) (w q) c", p=p, m=m, q=q, **counts
-    )
+    sizes = {"f": f // p, "h": h // m, "w": w // q, "p": p, "m": m}
+    return rearrange(groups, "b (f h w) (p m q) c -> b (f p) (h m) (w q) c", **sizes)
 
 
 class VideoWindowAttention(nn.Module):
@@ -43,7 +41,7 @@ class VideoWindowAttention(nn.Module):
     x <- x + Attention(LN(x)), then x <- x + FFN(LN(x)), where attention is softmax(q k^T / sqrt(d)
     + bias[key - query]) v, with (2P - 1)(2M - 1)(2M - 1) biases a head. `window` is (P, M, M).
     Shapes: (b, c, f, h, w) -> (b, c, f, h, w). ValueError if the window does not divide the clip,
-    or 32, a head's width, `dim`. Source: section 3.2, "3D W-MSA" and "3D relative position bias".
+    or 32, a head's width, `dim`. Source: section 3.2.
     """
 
     def __init__(self, dim, window, expansion=4, activation=F.gelu):

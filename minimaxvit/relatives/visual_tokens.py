@@ -149,6 +149,6 @@ VISUAL_TOKENS = replace(
     parts=((MBConv,), (MBConv,), (FilterTokenizer, *LAYER), (RecurrentTokenizer, *LAYER)),
 )
 
-register(FilterTokenizer=FilterTokenizer, RecurrentTokenizer=RecurrentTokenizer)
-register(TokenTransformer=TokenTransformer, Projector=Projector)
+PARTS = (FilterTokenizer, RecurrentTokenizer, *LAYER)
+register(**{part.__name__: part for part in PARTS})
 CONFIGS["visual_tokens"] = VISUAL_TOKENS
