@@ -55,10 +55,10 @@ def rounded(model, pictures, index):
     }
 
 
-def compare_fields(page, model, pictures, gates=True):
+def compare_fields(page, model, pictures, gates=True, layers=None):
     """Compare what the page says of each layer's field with paths and rollout by Python."""
     h, w = pictures.shape[2:]
-    for name in model.layers():
+    for name in layers or model.layers():
         query = tuple(map(int, re.findall(r"\d+", text_of(page, name, "where"))))
         paths = trace(model, h, w, name, query, gates)["pixels"]
         reached, most = (paths > 0).sum(), int(paths.max())

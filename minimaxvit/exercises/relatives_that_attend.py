@@ -6,6 +6,12 @@ from einops import rearrange
 from ..partition import block_partition
 from .checking import Exercise
 
+ONE_MARK = (
+    "a token that rolled over the upper edge, one that rolled over the left edge and one that "
+    "rolled over both need three different marks."
+)
+NUMBERS = "return True and False; numbers to add to the scores come when they are used."
+
 
 def may_attend(h, w, window):
     """Say which pairs of each shifted window were neighbors before the roll: bool (n, t, t)."""
@@ -21,7 +27,7 @@ def _same(region, window):
 
 
 def maps():
-    return [(8, 8, 4), (8, 12, 4), (6, 4, 2)]  # at least two windows each way
+    return [(8, 8, 4), (8, 12, 4), (6, 9, 3)]  # at least two windows each way, and an odd one
 
 
 def no_mask(h, w, window):
@@ -35,6 +41,35 @@ def inverted(h, w, window):
 def only_rows(h, w, window):
     region = (torch.arange(h) < window // 2)[:, None].expand(h, w)
     return _same(region.roll(-(window // 2), 0), window)
+
+
+def only_columns(h, w, window):
+    region = (torch.arange(w) < window // 2).expand(h, w)
+    return _same(region.roll(-(window // 2), 1), window)
+
+
+def marked(h, w, window, shift, join):
+    rows, columns = torch.arange(h) < shift, torch.arange(w) < shift
+    region, rolled = join(rows[:, None].int(), columns.int()), window // 2
+    return _same(region.roll((-rolled, -rolled), (0, 1)), window)
+
+
+def rounded_up(h, w, window):
+    half = (window + 1) // 2
+    rows, columns = torch.arange(h) >= h - half, torch.arange(w) >= w - half
+    return _same(2 * rows[:, None] + columns, window)
+
+
+def whole_windows(h, w, window):
+    return marked(h, w, window, window, lambda rows, columns: 2 * rows + columns)
+
+
+def either_edge(h, w, window):
+    return marked(h, w, window, window // 2, torch.maximum)
+
+
+def both_added(h, w, window):
+    return marked(h, w, window, window // 2, torch.add)
 
 
 def before_the_roll(h, w, window):
@@ -51,6 +86,10 @@ def with_infinities(h, w, window):
     return torch.zeros(()).masked_fill(~may_attend(h, w, window), -torch.inf)
 
 
+def with_hundreds(h, w, window):
+    return torch.zeros(()).masked_fill(~may_attend(h, w, window), -100)
+
+
 SHIFTED_MASK = Exercise(
     truth=may_attend,
     cases=maps,
@@ -61,17 +100,23 @@ SHIFTED_MASK = Exercise(
         ),
         (inverted, "True should stand for the pairs that may attend to each other."),
         (only_rows, "columns roll over an edge, too, not only rows."),
+        (only_columns, "rows roll over an edge, too, not only columns."),
+        (rounded_up, "an odd window rolls by window // 2, rounded down: mark no more than that."),
+        (whole_windows, "only window // 2 rows and columns roll over an edge."),
+        (either_edge, ONE_MARK),
+        (both_added, ONE_MARK),
         (
             before_the_roll,
             "your marks are at the upper and the left edge, but after the roll, up and left, what "
-            "rolled over stands at the lower and the right one.",
+            "rolled over stands at the lower and the right one (roll by -(window // 2)).",
         ),
         (
             by_the_old_windows,
             "you parted what lay in different windows before; joining those is what the shift is "
             "for. Part only what lay at opposite ends of the map.",
         ),
-        (with_infinities, "return True and False; the -inf comes when they are used."),
+        (with_infinities, NUMBERS),
+        (with_hundreds, NUMBERS),
     ),
     hints=(
         "a token rolls over the upper edge if its row is less than window // 2, and over the left "
@@ -82,6 +127,9 @@ SHIFTED_MASK = Exercise(
         "compare each window's numbers with themselves.",
     ),
 )
+
+
+RIGHT_END = "at the right end your windows reach outside of the row: clamp the beginning to n - k."
 
 
 def neighborhood(n, k):
@@ -115,6 +163,14 @@ def starts_at_itself(n, k):
     return torch.arange(n).clamp(0, n - k)[:, None] + torch.arange(k)
 
 
+def clamped_on_the_left(n, k):
+    return (torch.arange(n) - k // 2).clamp(0)[:, None] + torch.arange(k)
+
+
+def clamped_to_the_row(n, k):
+    return (torch.arange(n) - k // 2).clamp(0, n - 1)[:, None] + torch.arange(k)
+
+
 def clamped_too_early(n, k):
     first = (torch.arange(n) - k // 2).clamp(0, max(0, n - k - 1))
     return first[:, None] + torch.arange(k)
@@ -131,7 +187,9 @@ NEIGHBORHOOD = Exercise(
             "whole, and every token has k different keys.",
         ),
         (over_the_edge, "your windows go on at the other end of the row: stop them at the end."),
-        (padded, "that is zero padding, as in SASA: here a window stops at the end of the row."),
+        (padded, "that is padding: here the window stops at the end, and still has k tokens."),
+        (clamped_on_the_left, RIGHT_END),
+        (clamped_to_the_row, RIGHT_END),
         (starts_at_itself, "the token should stand in the middle of its window, where that fits."),
         (
             clamped_too_early,
@@ -170,6 +228,10 @@ def channels_last_lost(x):
     return x.transpose(1, 3)
 
 
+def columns_with_channels(x):
+    return x.mT
+
+
 def upside_down(x):
     return by_column(x).flip(2)
 
@@ -183,6 +245,10 @@ BY_COLUMN = Exercise(
             reshaped,
             "the shape is right, but a reshape cuts the rows into pieces: the axes must change "
             "places.",
+        ),
+        (
+            columns_with_channels,
+            "that exchanges columns with channels; rows and columns change places.",
         ),
         (channels_last_lost, "you exchanged rows with channels; columns and rows change places."),
         (upside_down, "your columns run from bottom to top."),

@@ -3,6 +3,7 @@
 from .axial import AXIAL, ColumnAttention, RowAttention, SummedAxialAttention
 from .bit import BIT, GroupNormUnit, StandardizedConv3x3
 from .cait import ClassAttention, ClassTokenStem
+from .ceit import CEIT, ImageToTokens, LocallyEnhancedAttention, LocallyEnhancedFeedForward
 from .coatnet import COATNET, GlobalRelativeAttention
 from .convit import CONVIT, GatedMultiHeadAttention, GatedPositionalAttention, offsets
 from .convnext import CONVNEXT, ConvNeXtBlock, NormedDownsample
@@ -26,5 +27,19 @@ from .swin import SWIN, PatchMerging, ShiftedWindowAttention
 from .t2t import T2T, SplitEmbedding, TokensToToken, TokensToTokenStem, sinusoids
 from .twins import TWINS
 from .van import VAN, ConvFeedForward, LargeKernelAttention
+from .video_swin import (
+    ShiftedVideoWindowAttention,
+    VideoWindowAttention,
+    video_partition,
+    video_reverse,
+)
+from .visual_tokens import (
+    VISUAL_TOKENS,
+    FilterTokenizer,
+    Projector,
+    RecurrentTokenizer,
+    TokenPart,
+    TokenTransformer,
+)
 from .vit import VIT, ClassTokenHead, GlobalAttention, MultiHeadAttention, PatchEmbedding
 from .xcit import XCIT, CrossCovarianceAttention, XCiTLayer
