@@ -27,6 +27,7 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from freshness import NETWORK, hashes
+from import_torchvision import import_torchvision
 
 from minimaxvit import CONFIGS, MAXVIT_PARTS, MaxViT, MaxViTConfig
 from minimaxvit.atomic_write import atomic_write
@@ -56,26 +57,6 @@ SMALL = MaxViTConfig(
     num_classes=10,
     image_size=32,
 )
-
-
-def import_torchvision():
-    """Import torchvision (as timm does), also where its compiled operators are missing.
-
-    The package index's build is for CUDA; beside a CPU build of torch its import stops at two
-    operators, which no MaxViT needs, so declaring them is enough.
-    """
-    try:
-        return importlib.import_module("torchvision")
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    global operators  # they live as long as this does
-    operators = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return importlib.import_module("torchvision")
 
 
 def build(name, side):

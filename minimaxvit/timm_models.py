@@ -10,7 +10,6 @@ from torch import nn
 
 from .configs import CONFIGS
 from .network import MaxViT
-from .relatives import PatchEmbedding
 from .sizes import with_image_size
 from .training.optimizers import parameter_groups
 
@@ -141,10 +140,18 @@ def _described(config):
         "fixed_input_size": True,  # timm's word for: windows and positions are of one size
         "interpolation": "bicubic",
         "crop_pct": 0.95 if config.image_size >= 224 else 1.0,  # in evaluation, as timm's MaxViTs
-        "first_conv": "stem.project" if config.stem is PatchEmbedding else "stem.conv1",
+        "first_conv": _first_convolution(config),
         "classifier": "head.classify",
         "license": "apache-2.0",
     }
+
+
+def _first_convolution(config):
+    """Name the convolution that reads the images; None where patches are cut out by hand."""
+    with torch.device("meta"):
+        modules = MaxViT(config).stem.named_modules()
+    names = [name for name, module in modules if isinstance(module, nn.Conv2d)]
+    return f"stem.{names[0]}" if names else None
 
 
 def _entry(name):

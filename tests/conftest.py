@@ -6,7 +6,7 @@ from browser import chromium, open_page  # noqa: F401, fixtures for all
 from explored import odd, small  # noqa: F401
 from hypothesis import settings
 
-from benchmarks.peers import import_torchvision
+from benchmarks.import_torchvision import import_torchvision
 
 import_torchvision()  # the first time may take some help, which timm does not give it
 settings.register_profile("repeatable", deadline=None, derandomize=True)
