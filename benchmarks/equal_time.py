@@ -91,11 +91,16 @@ def measure(name, seed, steps):
     return {"name": name} | row(NETWORKS[name], recipe, training, test)
 
 
-def row(config, recipe, training, test):
-    """Train in a folder of its own, which is removed, and keep what a row needs of the record."""
+def row(config, recipe, training, test, keep=None):
+    """Train, and return what a row needs of the record; the run itself goes to `keep`, or away."""
     folder = Path("runs") / f"benchmark-{os.getpid()}"
     record = fit(config, training, test, recipe, folder, choose_device("cpu"))
-    shutil.rmtree(folder)
+    if keep is not None:
+        shutil.rmtree(keep, ignore_errors=True)
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(keep)
+    else:
+        shutil.rmtree(folder)
     kept = {key: record[key] for key in ("parameters", "machine", "versions", "result")}
     return {
         "seed": recipe.seed,
@@ -113,9 +118,13 @@ def run_all(path, kept, todo, work, processes):
         jobs = [pool.submit(work, *each) for each in todo if each[:2] not in done]
         for job in as_completed(jobs):
             rows.append(job.result())
-            text = json.dumps(kept, indent=1)
-            atomic_write(path, lambda partial, text=text: partial.write_text(text))
+            write(path, kept)
             print(describe(rows[-1]), flush=True)
+
+
+def write(path, kept):
+    text = json.dumps(kept, indent=1)
+    atomic_write(path, lambda partial: partial.write_text(text))
 
 
 def describe(row):

@@ -6,12 +6,14 @@
 By steps, each sees 10,000 training images of CIFAR-10 for 800 steps; by seconds, all of them for as
 many steps as fit into 240 s of one core, counted beforehand, interleaved on a quiet machine. The
 recipe was tuned for none but compact. Rows that are in benchmarks/results/ are not measured again,
-so this may take several sittings.
+so this may take several sittings. The runs stay in runs/family-steps/ and runs/family-seconds/, for
+`minimaxvit explore --run`.
 """
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import torch
 from equal_time import (
@@ -24,6 +26,7 @@ from equal_time import (
     refuse_stale,
     row,
     run_all,
+    write,
 )
 
 from minimaxvit import CONFIGS
@@ -38,13 +41,14 @@ PATHS = {
 }
 
 
-def measure(name, seed, steps, train_size):
+def measure(name, seed, steps, train_size, folder):
     """Train one network for so many steps on this core, and return its row."""
     torch.set_num_threads(1)
     keep_memory()
     training, test = load_cifar10()
     recipe = replace(RECIPE, steps=steps, seed=seed)
-    return {"name": name} | row(NETWORKS[name], recipe, training[:train_size], test)
+    keep = Path("runs") / folder / f"{name}-seed-{seed}"
+    return {"name": name} | row(NETWORKS[name], recipe, training[:train_size], test, keep)
 
 
 def main():
@@ -62,10 +66,13 @@ def main():
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                 steps |= pool.submit(count_steps, uncounted, SECONDS).result()
             print(steps, flush=True)
+            write(path, kept)
     kept["command"] = f"python benchmarks/family.py {options.equal}"  # also in a later sitting
     refuse_stale(path, kept, networks, dict.fromkeys(networks, RECIPE))
     todo = [
-        (name, seed, steps[name], train_size) for seed in options.seeds for name in options.names
+        (name, seed, steps[name], train_size, f"family-{options.equal}")
+        for seed in options.seeds
+        for name in options.names
     ]
     run_all(path, kept, todo, measure, options.processes)
 
