@@ -29,6 +29,15 @@ def read(path, kind):
     return [cell for cell in notebook.cells if cell.cell_type == kind]
 
 
+def test_lesson_1_and_the_readme_list_every_lesson():
+    first, readme = LESSONS[0], LESSONS[0].parents[1] / "README.md"
+    linked = "".join(cell.source for cell in read(first, "markdown"))
+    for path in LESSONS[1:]:
+        assert f"]({path.name}):**" in linked
+    for path in NOTEBOOKS:
+        assert f"](notebooks/{path.name})" in readme.read_text(encoding="utf-8")
+
+
 @every_notebook
 def test_it_was_executed_in_order_and_without_errors(path):
     cells = read(path, "code")
