@@ -12,6 +12,7 @@ from .modules import MAXVIT, MAXVIT_BLOCK, MBCONV, POSITION_BIAS, RELATIVE_ATTEN
 from .positions import READ_BIAS, RELATIVE_INDEX
 from .relatives_that_attend import BY_COLUMN, NEIGHBORHOOD, SHIFTED_MASK
 from .the_real_one import DRIFT, RESIZE_TABLES
+from .tokens import SOFT_DISTILLATION, SOFT_SPLIT, VISUAL_TOKENS
 from .train_it import SCHEDULE, SMOOTHED_LOSS
 from .what_it_attends_to import EFFECTIVE_KEYS, LIFT
 from .whole_network import DROP_PATHS, HEAD

@@ -19,6 +19,7 @@ from .draw.partitions import draw_partitions
 from .draw.paths import draw_reach
 from .draw.photograph import photograph
 from .draw.qkv import draw_qkv
+from .draw.read import draw_read
 from .draw.rumor import draw_rumor
 from .draw.scales import draw_scales
 from .draw.show import show
