@@ -183,8 +183,8 @@ VISUAL_TOKENS = Exercise(
         (divided_again, "the weights sum to 1 already: do not divide by the number of places."),
         (
             map_reshaped,
-            "a reshape from (b, c, h, w) mixes channels and places: the channels must change "
-            "places with rows and columns.",
+            "a reshape from (b, c, h, w) mixes channels and places: first move the axis of the "
+            "channels behind those of rows and columns.",
         ),
         (channels_first, "return (b, l, c): tokens first, then channels."),
         (weights_alone, "those are the weights; each token is the mean of the map by them."),
@@ -205,6 +205,11 @@ def predictions():
         labels = torch.randint(classes, (b,), generator=generator)
         cases.append((logits, distilled, labels, teacher, weight, temperature))
     return cases
+
+
+def distill(logits, distilled, labels, teacher, weight, temperature):
+    """Learn from labels and a teacher: -> a loss without axes."""
+    return soft_distillation(logits, distilled, labels, teacher, weight, temperature)
 
 
 def combined(logits, labels, weight, divergence):
@@ -256,6 +261,12 @@ def raw_logits(logits, distilled, labels, teacher, weight, t):
     return combined(logits, labels, weight, t**2 * apart)
 
 
+def probabilities_for_logs(logits, distilled, labels, teacher, weight, t):
+    student, taught = (distilled / t).softmax(1), (teacher / t).softmax(1)
+    apart = F.kl_div(student, taught, reduction="none").mean()
+    return combined(logits, labels, weight, t**2 * apart)
+
+
 def logs_for_probabilities(*arguments):
     student, teacher, logits, labels, weight, t = softened(*arguments)
     apart = F.kl_div(student, teacher, reduction="none").mean()
@@ -282,6 +293,18 @@ def student_not_softened(logits, distilled, labels, teacher, weight, t):
     return soft_distillation(logits, t * distilled, labels, teacher, weight, t)
 
 
+def neither_softened(logits, distilled, labels, teacher, weight, t):
+    return soft_distillation(logits, t * distilled, labels, t * teacher, weight, t)
+
+
+def cross_entropy_softened(logits, distilled, labels, teacher, weight, t):
+    return soft_distillation(logits / t, distilled, labels, teacher, weight, t)
+
+
+def distilled_for_both(logits, distilled, *rest):
+    return soft_distillation(distilled, distilled, *rest)
+
+
 def multiplied(logits, distilled, labels, teacher, weight, t):
     return soft_distillation(logits, t**2 * distilled, labels, t**2 * teacher, weight, t)
 
@@ -296,7 +319,7 @@ def hard(logits, distilled, labels, teacher, weight, t):
 
 
 SOFT_DISTILLATION = Exercise(
-    truth=soft_distillation,
+    truth=distill,
     cases=predictions,
     mistakes=(
         (
@@ -325,6 +348,10 @@ SOFT_DISTILLATION = Exercise(
         ),
         (raw_logits, "the first argument of F.kl_div must be log-probabilities, not logits."),
         (
+            probabilities_for_logs,
+            "the first argument of F.kl_div must be log-probabilities, not probabilities.",
+        ),
+        (
             logs_for_probabilities,
             "F.kl_div takes probabilities as its second argument, unless log_target=True.",
         ),
@@ -332,10 +359,16 @@ SOFT_DISTILLATION = Exercise(
             tokens_exchanged,
             "the class token learns from the labels, and the distillation token from the teacher.",
         ),
+        (distilled_for_both, "the cross-entropy is that of the class token, `logits`."),
         (class_token_alone, "it is the distillation token that learns from the teacher."),
         (weights_exchanged, "the divergence counts `weight`, and the cross-entropy 1 - `weight`."),
         (teacher_not_softened, "divide the logits of the teacher by the temperature, too."),
         (student_not_softened, "divide the logits of the student by the temperature, too."),
+        (neither_softened, "divide the logits of both by the temperature before the softmax."),
+        (
+            cross_entropy_softened,
+            "the temperature belongs to the divergence alone, not to the cross-entropy.",
+        ),
         (multiplied, "divide the logits by the temperature, instead of multiplying them by it."),
         (over_the_batch, "your softmax goes over the images; it should go over the classes."),
         (hard, "that is hard distillation: here, use all probabilities of the teacher."),

@@ -2,7 +2,7 @@
 
 from ..training.statistics import with_statistics
 from .draw.attended import draw_attended
-from .draw.comparison import draw_comparison
+from .draw.comparison import comparison_table, draw_comparison
 from .draw.confusion import draw_confusion, draw_predictions
 from .draw.costs import draw_costs
 from .draw.field_sizes import draw_field_sizes

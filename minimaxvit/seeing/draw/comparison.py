@@ -70,3 +70,18 @@ def draw_comparison(rows, title, marked=None):
     axes.grid(axis="x", color="0.9")
     described = "; ".join(f"{name}: {spread(values)}" for name, values in accuracies.items())
     return figure, f"{title}. Accuracy in percent: {described}.{band}"
+
+
+def comparison_table(record, names):
+    """Write what networks reached at equal time, best first, as lines of text.
+
+    `record` is {"seconds", "steps": {name: how many fit}, "rows"}; networks without rows yet are
+    left out.
+    """
+    rows = [row for row in record["rows"] if row["name"] in names]
+    sizes = {row["name"]: row["parameters"] for row in rows}
+    lines = ["network         parameters   seconds a step   accuracy (%)"]
+    for name, accuracies in by_name(rows).items():
+        step = record["seconds"] / record["steps"][name]
+        lines.append(f"{name:14}{sizes[name]:12,}{step:17.2f}   {spread(accuracies)}")
+    return "\n".join(lines)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minimaxvit.seeing import draw_comparison
+from minimaxvit.seeing import comparison_table, draw_comparison
 from minimaxvit.seeing.draw.comparison import pooled_deviation
 
 
@@ -56,3 +56,15 @@ def test_accuracies_far_apart_have_an_axis_of_percents_alone():
     axes = draw_comparison(rows, "Far apart")[0].axes[0]
     assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] > 100  # where a label stands
     assert min(axes.get_xticks()) >= 0 and 80 < max(axes.get_xticks()) <= 100
+
+
+def test_a_table_names_the_best_first_and_leaves_out_the_others():
+    rows = rows_of(slow=[0.5, 0.7], left_out=[0.99], fast=[0.9])
+    for row in rows:
+        row["parameters"] = {"slow": 1234, "fast": 1_000_000}.get(row["name"], 5)
+    record = {"seconds": 240, "steps": {"slow": 96, "fast": 1000, "not yet": 3}, "rows": rows}
+    lines = comparison_table(record, ("slow", "fast", "not yet")).splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["fast", "1,000,000", "0.24", "90.0", "(one", "seed)"],
+        ["slow", "1,234", "2.50", "60.0", "±", "14.1"],
+    ]
