@@ -47,12 +47,12 @@ def test_it_is_the_mean_of_the_sizes_of_the_gradients(batch):
 
 
 def test_all_fields_are_the_single_ones():
-    model, some = randomize(MaxViT(SMALL)).train(), pictures(2, 16, 32)
+    model, some = randomize(MaxViT(SMALL)).train(), pictures(5, 16, 32)
     before = {name: value.clone() for name, value in model.named_buffers()}
-    found = effective_fields(model, some, "2.1 BlockAttention")
+    found = effective_fields(model, some, "2.1 BlockAttention", batch=2)
     assert found.shape == (2, 4, 16, 32)
     for query in [(0, 0), (1, 2)]:
-        one = effective_field(model, some, "2.1 BlockAttention", query)
+        one = effective_field(model, some, "2.1 BlockAttention", query, batch=2)
         assert torch.equal(found[query], one)
     assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
     with pytest.raises(ValueError, match="no layer 'typo'; did you mean"):
