@@ -162,6 +162,8 @@ def _read_groups(step, groups, places, begun):
     """Read as `groups` says; queries beyond the present places are places before the first step."""
     numbers = _numbers(places.h * places.w).view(1, places.h, places.w, 1)
     queries, keys = groups(numbers, torch.arange(places.h * places.w, places.count))
+    if not queries.numel() or not keys.numel():
+        raise ValueError("Attend is for tokens beside the map, and no layer before began any")
     after = places if queries.max() < places.count else begun
     if len(queries) != len(keys) or queries.max() >= after.count or keys.max() >= places.count:
         raise ValueError(

@@ -6,14 +6,18 @@ from helpers import measured_reads, noise, randomize, said_reads
 
 from minimaxvit import BlockAttention, GridAttention, MBConv
 from minimaxvit.relatives import (
+    ClassAttention,
     ColumnAttention,
+    FilterTokenizer,
     GlobalAttention,
     NeighborhoodAttention,
+    Projector,
     RowAttention,
     ShiftedWindowAttention,
     SpatialReductionAttention,
     StandAloneAttention,
     SummedAxialAttention,
+    TokenTransformer,
 )
 from minimaxvit.seeing import count_paths, depth_to_whole, reach
 from minimaxvit.steps import Part, Taps
@@ -32,6 +36,7 @@ DEPTHS = {
     "neighborhoods of 3": ((NeighborhoodAttention(32, 3),), 14),
     "neighborhoods of 7": ((NeighborhoodAttention(32, 7),), 4),
     "stand-alone, 3": ((StandAloneAttention(32, 3),), 15),
+    "visual tokens": ((FilterTokenizer(32), TokenTransformer(32), Projector(32)), 3),
 }
 
 
@@ -62,6 +67,19 @@ def test_a_pair_reaches_what_its_paths_reach():
     for query in ((0, 0), (5, 9), (15, 2)):
         parts = [part.partition for part in PAIR]
         assert torch.equal(found[query], torch.tensor(count_paths(parts, 16, 16, 4, query) > 0))
+
+
+def test_tokens_beside_the_map_lead_on_but_have_no_row():
+    gather, spread = FilterTokenizer(32), Projector(32)
+    assert torch.equal(reach([gather], 4, 8).flatten(2).flatten(0, 1), torch.eye(32).bool())
+    assert reach([gather, spread], 4, 8).shape == (4, 8, 4, 8)
+    assert reach([gather, spread], 4, 8).all()
+
+
+@pytest.mark.parametrize("layer", [ClassAttention(32), Projector(32)])
+def test_a_layer_for_tokens_that_no_layer_began_says_so(layer):
+    with pytest.raises(ValueError, match="tokens beside the map, and no layer before began any"):
+        reach([layer], 4, 4)
 
 
 def test_a_map_that_does_not_fit_is_refused_by_the_part_that_it_does_not_fit():
