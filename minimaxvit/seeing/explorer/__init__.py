@@ -13,6 +13,11 @@ from .payload import payload
 from .static_view import static_view
 
 HERE = Path(__file__).parent
+# A page that frames ours cannot measure it, at least among files, so it is told.
+TELL_HEIGHT = """if (parent !== window) {
+const tell = ([page]) => parent.postMessage({ explorerHeight: page.target.offsetHeight }, "*");
+new ResizeObserver(tell).observe(document.documentElement);
+}"""
 MARK = "minimaxvit explore"  # by which a page that we wrote is known
 SCRIPTS = (  # in the order in which they are written, helpers first
     "attention.js",
@@ -86,7 +91,7 @@ def explorer_page(fragment, title):
         f'<meta name="color-scheme" content="light dark">\n'
         f'<meta name="generator" content="{MARK}">\n'
         "<style>h1 { font: 600 1.5rem system-ui, sans-serif; overflow-wrap: anywhere; }</style>\n"
-        f"<title>{escape(title)}</title>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n{fragment}\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<script>{TELL_HEIGHT}</script>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n{fragment}\n</body>\n</html>\n"
     )
 
 
