@@ -2,8 +2,8 @@
 
     python notebooks/make_lessons.py
 
-Beside the lessons stand pages that explore the pretrained networks. Does only what is left to do: a
-run that is finished is not trained again.
+Beside the lessons stand pages that explore the pretrained networks, and one that sets any two
+networks side by side. Does only what is left to do: a run that is finished is not trained again.
 """
 
 import subprocess
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import render
+import side_by_side
 from PIL import Image
 
 from minimaxvit.datasets.loading import choose_data
@@ -50,11 +51,13 @@ def main():
     data = choose_data("any")
     trained = f"build/run-{data}"
     run("train", "--data", data, "--steps", STEPS, "--out", trained)
-    pages = []
-    for network, images in write_images().items():
+    looked_at, pages = write_images(), []
+    for network, images in looked_at.items():
         pages.append(f"{FOLDER}/explore-{network}.html")
         run("explore", *images, "--run", network, "--out", pages[-1])
-    render.main(["--run", trained, "--explorer", *pages, "--out", "build/lessons"])
+    beside = side_by_side.write(FOLDER / "photograph.png", FOLDER, made=list(looked_at))
+    more = ["--explorer", *pages, "--side-by-side", str(beside)]
+    render.main(["--run", trained, *more, "--out", "build/lessons"])
 
 
 if __name__ == "__main__":

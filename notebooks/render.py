@@ -193,12 +193,32 @@ def explorer(path, folder):
     """Copy a page of `minimaxvit explore` to the others, with a way back to them."""
     html = path.read_text(encoding="utf-8")
     soup = BeautifulSoup(html, "html.parser")
-    back = '<p><a href="index.html">All lessons</a></p>'
-    (folder / path.name).write_text(html.replace("<body>", f"<body>\n{back}", 1), encoding="utf-8")
+    _write_with_way_back(html, "<body>", folder / path.name)
     return Page(path.name, soup.h1.get_text(), figure=first_figure(soup))
 
 
-def write_pages(folder, lessons, explorers, record):
+def side_by_side(path, folder):
+    """Copy the page that sets networks side by side, and the explorers that are not there yet."""
+    html = path.read_text(encoding="utf-8")
+    _write_with_way_back(html, '<div class="page">', folder / path.name)
+    for other in explorers_of(path):
+        if not (folder / other.name).exists():
+            explorer(other, folder)
+    return Page(path.name, BeautifulSoup(html, "html.parser").h1.get_text())
+
+
+def explorers_of(path):
+    """The pages that a page with networks side by side shows in frames."""
+    soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    return [path.with_name(link["href"]) for link in soup.select("th a[href]")]
+
+
+def _write_with_way_back(html, after, path):
+    back = '<p><a href="index.html" target="_top">All lessons</a></p>'  # out of a frame, too
+    path.write_text(html.replace(after, f"{after}\n{back}", 1), encoding="utf-8")
+
+
+def write_pages(folder, lessons, explorers, beside, record):
     """Write the index, the lessons and the training run, each page with all it needs inside."""
     loader = jinja2.FileSystemLoader(HERE / "template")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
@@ -233,6 +253,7 @@ def write_pages(folder, lessons, explorers, record):
         promise=PROMISE,
         lessons=lessons,
         explorers=[explorer(path, folder) for path in explorers],
+        side_by_side=side_by_side(beside, folder) if beside else None,
         machine=machine,
         **run,
     )
@@ -249,6 +270,7 @@ def main(arguments=None):
     parser.add_argument(
         "--explorer", type=home, nargs="*", default=[], help="pages of `minimaxvit explore` to add"
     )
+    parser.add_argument("--side-by-side", type=home, help="page of side_by_side.py to add")
     parser.add_argument("--out", type=home, default=Path("build/lessons"), help="folder to write")
     parser.add_argument("--notebooks", type=home, default=HERE, help="folder of the lessons")
     options = parser.parse_args(arguments)
@@ -263,6 +285,10 @@ def main(arguments=None):
     for path in options.explorer:
         if not path.is_file():
             sys.exit(f"there is no {path}; make it with: minimaxvit explore IMAGE --out {path}")
+    beside = options.side_by_side
+    for path in [beside, *(explorers_of(beside) if beside.is_file() else [])] if beside else []:
+        if not path.is_file():
+            sys.exit(f"there is no {path}; make it with: python notebooks/side_by_side.py")
 
     half = out.with_name(f".{out.name}-{os.getpid()}")
     work, made = half / "notebooks", half / "made"
@@ -274,7 +300,7 @@ def main(arguments=None):
         for number, name in enumerate(names, start=1):
             lessons.append(render(work / name, names))
             print(f"{number}/{len(names)} {name}: {duration(lessons[-1].seconds)}", flush=True)
-        write_pages(made, lessons, options.explorer, record)
+        write_pages(made, lessons, options.explorer, beside, record)
         if out.exists():
             out.rename(half / "earlier")
         made.rename(out)

@@ -32,8 +32,15 @@ def asked(monkeypatch):
         commands.append(command[3:])
         return SimpleNamespace(returncode=0)
 
+    def beside(image, folder, made):
+        assert Image.open(image).size == (480, 480)
+        pages = [command[-1] for command in commands if command[0] == "explore"]
+        assert [str(folder / f"explore-{network}.html") for network in made] == pages
+        return folder / "beside.html"
+
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(make_lessons.render, "main", commands.append)
+    monkeypatch.setattr(make_lessons.side_by_side, "write", beside)
     return lambda: make_lessons.main() or commands
 
 
@@ -52,8 +59,8 @@ def test_the_images_that_are_there_are_trained_on(name, there, asked, tmp_path, 
     assert train == ["train", "--data", data, "--steps", "400", "--out", f"build/run-{data}"]
     assert {command[0] for command in explored} == {"explore"}
     pages = [command[-1] for command in explored]
-    ours = ["--run", f"build/run-{data}", "--explorer", *pages, "--out", "build/lessons"]
-    assert render == ours
+    more = ["--explorer", *pages, "--side-by-side", "build/explorer/beside.html"]
+    assert render == ["--run", f"build/run-{data}", *more, "--out", "build/lessons"]
 
 
 def test_every_bundled_network_is_explored_on_images_that_are_there(asked, tmp_path, monkeypatch):

@@ -117,6 +117,14 @@ EXPLORER = f"""<!DOCTYPE html>
 <body>
 <h1>Where it looks</h1><main><img src="data:," alt="{ANSWER_ALT}"></main></body></html>"""
 
+BESIDE = """<!DOCTYPE html>
+<html lang="en"><head><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; frame-src 'self'">
+<title>Two</title></head><body><a href="#main">Skip</a><div class="page">
+<main id="main"><h1>One beside another</h1>
+<table><tr><th><a href="explore.html">One</a></th></tr>
+<tr><th><a href="explore-other.html">Another</a></th></tr></table></main></div></body></html>"""
+
 
 RECORD = {
     "command": "minimaxvit train --out runs/lessons",
@@ -165,9 +173,12 @@ def built(render, tmp_path_factory):
     root = tmp_path_factory.mktemp("render")
     write_course(root / "course")
     write_run(root / "run")
-    (root / "run" / "explore.html").write_text(EXPLORER)
+    for name, html in (("explore", EXPLORER), ("explore-other", EXPLORER), ("beside", BESIDE)):
+        (root / "run" / f"{name}.html").write_text(html)
     before = hashes(root / "course"), hashes(NOTEBOOKS)
-    render.main(arguments(root, explorer=root / "run" / "explore.html"))
+    pages = {"explorer": root / "run" / "explore.html"}
+    pages["side-by-side"] = root / "run" / "beside.html"
+    render.main(arguments(root, **pages))
     assert (hashes(root / "course"), hashes(NOTEBOOKS)) == before
     return root
 
@@ -182,7 +193,8 @@ def pages(built):
 
 def test_pages_are_there_and_nothing_else_is_left(built, pages):
     lessons = {"01-first.html", "02-second.html"}
-    assert set(pages) == {"index.html", "training.html", "explore.html", *lessons}
+    looks = {"explore.html", "explore-other.html", "beside.html"}
+    assert set(pages) == {"index.html", "training.html", *looks, *lessons}
     assert {path.name for path in built.iterdir()} == {"course", "run", "out"}
 
 
@@ -237,7 +249,18 @@ def test_explorers_come_first_and_lead_back(pages):
     assert index.select_one("main a")["href"] == "explore.html"
     assert index.select_one("main li").get_text().strip() == "Where it looks"
     assert index.select_one("main img")["alt"] == ANSWER_ALT
-    assert pages["explore.html"].body.a["href"] == "index.html"
+    assert len(index.select(".cards li")) == 1  # the other one stands beside it
+    for name in ("explore.html", "explore-other.html"):
+        assert pages[name].body.a["href"] == "index.html"
+        assert pages[name].body.a["target"] == "_top"  # out of a frame, too
+
+
+def test_networks_side_by_side_are_linked_from_the_index_and_lead_back(pages):
+    link = pages["index.html"].find("a", href="beside.html")
+    assert link.get_text() == "One beside another"
+    assert link.find_previous("h2").get_text() == "Look inside a network"
+    assert pages["beside.html"].find("a", href="index.html").find_parent(class_="page")
+    assert len(pages["beside.html"].select("a[href='index.html']")) == 1
 
 
 def test_an_explorer_that_is_missing_stops_before_a_lesson_runs(render, tmp_path):
@@ -246,6 +269,21 @@ def test_an_explorer_that_is_missing_stops_before_a_lesson_runs(render, tmp_path
         SystemExit, match="there is no .*none.html; make it with: minimaxvit explore"
     ):
         render.main(arguments(tmp_path, notebooks=NOTEBOOKS, explorer=tmp_path / "none.html"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("missing", ["beside.html", "explore-other.html"])
+def test_a_page_beside_that_is_missing_stops_before_a_lesson_runs(render, tmp_path, missing):
+    write_run(tmp_path / "run")
+    for name, html in (("explore", EXPLORER), ("explore-other", EXPLORER), ("beside", BESIDE)):
+        (tmp_path / f"{name}.html").write_text(html)
+    (tmp_path / missing).unlink()
+    (tmp_path / "course").mkdir()
+    write_lesson(tmp_path / "course" / "01-a.ipynb", "# One")
+    beside = {"side-by-side": tmp_path / "beside.html"}
+    said = f"there is no .*{missing}; make it with: python notebooks/side_by_side.py"
+    with pytest.raises(SystemExit, match=said):
+        render.main(arguments(tmp_path, **beside))
     assert not (tmp_path / "out").exists()
 
 
@@ -270,7 +308,7 @@ def test_pages_suit_keyboard_and_screen_reader(pages):
     for name, page in pages.items():
         assert page.html["lang"] == "en"
         assert len(page.select("h1")) == len(page.select("main")) == 1
-        assert page.body.find("a")["href"] == "#main" or name == "explore.html"
+        assert page.body.find("a")["href"] == "#main" or name.startswith("explore")
         assert page.find("meta", attrs={"name": "viewport"})
         assert all(image["alt"] for image in page.select("img"))
     assert ":focus-visible" in pages["index.html"].style.text
@@ -439,7 +477,7 @@ def test_text_fits_a_phone(pages, built, tmp_path):
     """Frames of 400 px, for a window of Chromium's cannot be that narrow."""
     report = "<script>onload = () => parent.postMessage(document.documentElement.scrollWidth, '*')"
     frames = ""
-    ours = sorted(set(pages) - {"explore.html"})
+    ours = sorted(set(pages) - {"explore.html", "explore-other.html", "beside.html"})
     for name in ours:
         html = (built / "out" / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(html + report + "</script>", encoding="utf-8")
