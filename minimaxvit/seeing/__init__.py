@@ -25,6 +25,7 @@ from .draw.scales import draw_scales
 from .draw.show import show
 from .draw.shuffled import draw_shuffled, shuffle_patches
 from .draw.strip import draw_strip
+from .draw.trade_off import draw_trade_off
 from .measure.costs import layer_multiply_adds, multiply_adds
 from .measure.effective import effective_field
 from .measure.extent import extent, middle

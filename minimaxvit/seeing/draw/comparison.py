@@ -32,6 +32,24 @@ def pooled_deviation(accuracies):
     return (sum(squares) / freedom) ** 0.5 if freedom else None
 
 
+def places(accuracies):
+    """Rank {name: [one per seed]}: {name: "1"}, or "2 to 4" among those that seeds cannot part.
+
+    A network shares the places of all whose mean is within one pooled standard deviation of its
+    own. {} if no row has two seeds, as then nothing says which gap is more than luck.
+    """
+    deviation = pooled_deviation(accuracies)
+    if deviation is None:
+        return {}
+    means = [mean(values) for values in accuracies.values()]
+    ranges = {}
+    for name, own in zip(accuracies, means, strict=True):
+        first = 1 + sum(other > own + deviation for other in means)
+        last = sum(other >= own - deviation for other in means)
+        ranges[name] = f"{first} to {last}" if first < last else f"{first}"
+    return ranges
+
+
 def draw_comparison(rows, title, marked=None):
     """Draw one row per name, best first, with one dot per seed.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minimaxvit.seeing import comparison_table, draw_comparison
-from minimaxvit.seeing.draw.comparison import pooled_deviation
+from minimaxvit.seeing.draw.comparison import places, pooled_deviation
 
 
 def rows_of(**accuracies):
@@ -46,6 +46,23 @@ def test_no_band_is_drawn_where_no_row_has_two_seeds():
     figure, alt = draw_comparison(rows_of(one=[0.5], other=[0.6]), "Two", marked="one")
     assert not figure.axes[0].patches and "band" not in alt
     assert figure.axes[0].get_yticklabels()[1].get_weight() == "bold"
+
+
+def test_networks_share_a_place_if_seeds_cannot_part_them():
+    accuracies = {"a": [0.91, 0.89], "b": [0.90, 0.88], "c": [0.892, 0.868], "d": [0.5]}
+    deviation = pooled_deviation(accuracies)
+    assert 0.01 < deviation < 0.02  # from a to b, and from b to c, but not from a to c
+    assert places(accuracies) == {"a": "1 to 2", "b": "1 to 3", "c": "2 to 3", "d": "4"}
+    assert places(dict(list(accuracies.items())[::-1])) == {
+        "d": "4",
+        "c": "2 to 3",
+        "b": "1 to 3",
+        "a": "1 to 2",
+    }
+
+
+def test_one_seed_each_gives_no_places():
+    assert places({"one": [0.5], "other": [0.6]}) == {} == places({})
 
 
 def test_accuracies_far_apart_have_an_axis_of_percents_alone():
