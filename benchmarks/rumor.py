@@ -7,7 +7,6 @@ Rows already in benchmarks/results/rumor.json are not measured again.
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from freshness import alike
 
-from minimaxvit import BlockAttention, GridAttention
+from minimaxvit import BlockAttention, GridAttention, MaxViTBlock
 from minimaxvit.atomic_write import atomic_write
 from minimaxvit.experiments.rumor import (
     Neighbors,
@@ -31,6 +30,26 @@ from minimaxvit.experiments.rumor import (
     mean_reach,
     reached,
     spread_rumor,
+)
+from minimaxvit.relatives import (
+    ColumnAttention,
+    ConvNeXtBlock,
+    FilterTokenizer,
+    GatedPositionalAttention,
+    GlobalAttention,
+    GlobalRelativeAttention,
+    GroupNormUnit,
+    LargeKernelAttention,
+    MixerLayer,
+    NeighborhoodAttention,
+    Projector,
+    RowAttention,
+    SpatialReductionAttention,
+    StandAloneAttention,
+    SummedAxialAttention,
+    TokenTransformer,
+    UnfoldedAttention,
+    XCiTLayer,
 )
 from minimaxvit.training.allocator import keep_memory
 from minimaxvit.training.device import choose_device
@@ -45,8 +64,51 @@ def everyone(channels, window, side):
     return BlockAttention(channels, side)
 
 
+def chain(*parts, window=WINDOW):
+    """Make a layer of a relative's parts, run as in a network: extra tokens travel beside the map.
+
+    No part gets positions that it does not have: the colored token is known by what it is.
+    """
+
+    def build(channels, _):
+        block = MaxViTBlock(channels, channels, parts=parts, window=window)
+        for part in block.parts:
+            part.initialize()
+        return block
+
+    return (build,)
+
+
+def relatives(side):
+    """One layer of each relative, or two that belong together: {name: layers}.
+
+    What is left out would repeat a case, or the map would hear nothing: Swin's windows reach what
+    "block, shifted block" does, DeiT and CeiT attend as the ViT does, the convolutions of ResNet
+    and the hybrid are two of 3 x 3, and only CaiT's class token listens. Stems and patch merging
+    change the map, and Video Swin wants frames.
+    """
+    return {
+        "column, row (axial)": chain(ColumnAttention, RowAttention),
+        "row and column summed": chain(SummedAxialAttention),
+        "two neighborhoods of 7 x 7 (NAT)": 2 * chain(NeighborhoodAttention, window=7),
+        "sliding window of 7 x 7 (SASA)": chain(StandAloneAttention, window=7),
+        "spatial reduction (PVT)": chain(SpatialReductionAttention),
+        "block, spatial reduction (Twins)": chain(BlockAttention, SpatialReductionAttention),
+        "global attention (ViT)": chain(GlobalAttention),
+        "relative attention (CoAtNet)": chain(GlobalRelativeAttention, window=side),
+        "gated attention (ConViT)": chain(GatedPositionalAttention),
+        "unfolded attention (MobileViT)": chain(UnfoldedAttention),
+        "16 visual tokens": chain(FilterTokenizer, TokenTransformer, Projector),
+        "cross-covariance (XCiT)": chain(XCiTLayer),
+        "token mixing (MLP-Mixer)": chain(MixerLayer, window=side),
+        "large kernel (VAN)": chain(LargeKernelAttention),
+        "7 x 7 convolution (ConvNeXt)": chain(ConvNeXtBlock),
+        "unit with group norm (BiT)": chain(GroupNormUnit),
+    }
+
+
 # Layers, side of the map, steps, maps per step.
-CASES = {
+OWN = {
     "block, grid": ((BlockAttention, GridAttention), 16, 1000, 64),
     "grid, block": ((GridAttention, BlockAttention), 16, 1000, 64),
     "block, block": ((BlockAttention, BlockAttention), 16, 1000, 64),
@@ -56,6 +118,14 @@ CASES = {
     "full attention": ((partial(everyone, side=16),), 16, 2000, 64),
     "block, grid on 32 x 32": ((BlockAttention, GridAttention), 32, 10_000, 16),
 }
+# These read each place by weights of its own, all of which have to be learned: steps.
+SLOW = {
+    "token mixing (MLP-Mixer)": 3000,
+    "spatial reduction (PVT)": 10_000,
+    "block, spatial reduction (Twins)": 10_000,
+}
+RELATIVES = {name: (layers, 16, SLOW.get(name, 1000), 16) for name, layers in relatives(16).items()}
+CASES = OWN | RELATIVES
 
 
 def first_losses(name):
@@ -110,7 +180,7 @@ def main():
         if not alike(earlier, losses[name], tolerance=1e-5):
             sys.exit(f"{RESULTS} is older than the code: {name} differs; remove it, measure again")
     kept |= {
-        "command": shlex.join(["python", *sys.argv]),
+        "command": "python benchmarks/rumor.py",  # also in a later sitting
         "machine": choose_device("cpu", bf16=False).describe(),
         "torch": torch.__version__,
         "first_losses": losses,
