@@ -5,10 +5,22 @@ python benchmarks/tables.py
 
 import json
 import textwrap
+from math import log
 from pathlib import Path
 from statistics import mean
 
-from minimaxvit.seeing.draw.comparison import by_name, pooled_deviation, spread
+import rumor
+import torch
+
+from minimaxvit import CONFIGS, MaxViTBlock
+from minimaxvit.seeing import (
+    depth_to_whole,
+    draw_trade_off,
+    layer_multiply_adds,
+    multiply_adds,
+    reach,
+)
+from minimaxvit.seeing.draw.comparison import by_name, places, pooled_deviation, spread
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
@@ -155,6 +167,163 @@ def of(kept, name):
     return [row for row in kept["rows"] if row["name"] == name]
 
 
+def family():
+    """MaxViT's relatives at equal epochs and at equal time, as far as they have been trained."""
+    by_steps, by_time = record_of("family-*-steps.json"), record_of("family-*-s.json")
+    kept = [one for one in (by_time, by_steps) if one.get("rows")]
+    if not kept:
+        return ""
+    rows = [row for one in kept for row in one["rows"]]
+    names = dict.fromkeys(name for one in kept for name in by_name(one["rows"]))  # best first
+    cells = [
+        [
+            name,
+            f"{next(row['parameters'] for row in rows if row['name'] == name):,}",
+            f"{sum(multiply_adds(CONFIGS[name], 32, 32).values()) / 1e6:.1f} M",
+            f"{step_time(by_time, name):,.0f} ms" if name in by_time.get("steps", ()) else "–",
+            *how_far(first_stage(name)),
+            *reached_by(by_steps, name),
+            *reached_by(by_time, name),
+        ]
+        for name in names
+    ]
+    later = [name for name in names if attends_later(name)]
+    text = paragraph(
+        "MaxViT's relatives, each with compact's recipe, which was tuned for compact alone, on ",
+        f"one core of an {processors(rows)} in bf16; test images of {rows[0]['source']}, in ",
+        "percent, mean and standard deviation of the seeds. ",
+        *map(in_words, kept),
+        "*Step* is that time, on a quiet core, divided by the steps that fit. " if by_time else "",
+        "Networks that share a *place* cannot be told apart: their means differ by no more than ",
+        "one standard deviation, pooled over all rows. *Reads* counts the tokens of a 16 x 16 map ",
+        "on which one token depends at most after one layer, the widest of the first stage; ",
+        "*whole map* counts the layers of that stage until it depends on all 256. Gates such as ",
+        "squeeze-excitation are left out. ",
+        f"Only a later stage attends in {', '.join(later)}." if later else "",
+    )
+    header = ["network", "parameters", "multiply-adds", "step", "reads", "whole map"]
+    header += ["equal epochs", "place", "equal time", "place"]
+    picture = ""
+    if by_time.get("rows"):
+        picture = f"\n![{family_chart(by_time)[1]}]({chart_of(by_time)})\n"
+    return text + table(header, cells) + picture + remarks(kept)
+
+
+def record_of(pattern):
+    """The one record that fits the pattern, or an empty one."""
+    return next(iter(records(pattern)), {})
+
+
+def in_words(kept):
+    """What is equal for all networks of a record, and what its seeds can tell."""
+    if "seconds" in kept:
+        equal = f"*Equal time*: as many steps, on all images, as fit into {kept['seconds']} s"
+    else:
+        equal = f"*Equal epochs*: {kept['rows'][0]['epochs']:.1f}, of {kept['train_size']:,} images"
+    deviation = pooled_deviation(by_name(kept["rows"]))
+    if deviation is None:
+        chance = "one seed each tells no standard deviation, and so no place"
+    else:
+        chance = f"{seeds(kept)}, pooled deviation {100 * deviation:.1f} points"
+    return f"{equal} ({chance}; `{kept['command']}`). "
+
+
+def step_time(kept, name):
+    return 1000 * kept["seconds"] / kept["steps"][name]  # ms
+
+
+def reached_by(kept, name):
+    """Accuracy and place of one network in a record."""
+    accuracies = by_name(kept.get("rows", []))
+    if name not in accuracies:
+        return "–", "–"
+    return spread(accuracies[name]), places(accuracies).get(name, "–")
+
+
+def first_stage(name):
+    """The layers of one block of the first stage, for a map of 16 x 16 that keeps its size."""
+    stage = CONFIGS[name].stage(0)
+    parts = MaxViTBlock(stage["dims"], stage["dims"], **stage).parts
+    if any(part.misfit(16) for part in parts):  # weights are of one map: that of 16 x 16, then
+        parts = MaxViTBlock(stage["dims"], stage["dims"], **stage | {"window": 16}).parts
+    return parts
+
+
+def how_far(layers):
+    """How many tokens one token reads by the widest layer, and how many layers see everything."""
+    widest = max(reach([each], 16, 16, gates=False).flatten(2).sum(2).max() for each in layers)
+    depth = depth_to_whole(layers, 16, 16)
+    return str(int(widest)), f"{depth} layer{'s' * (depth != 1)}"
+
+
+def attends_later(name):
+    first, *others = CONFIGS[name].parts
+    attending = [any(hasattr(part, "scores") for part in stage) for stage in (first, *others)]
+    return any(attending) and not attending[0]
+
+
+def family_chart(kept):
+    """Accuracy at equal time against the time of a step: the figure, and its alt text."""
+    accuracies = by_name(kept["rows"])
+    first = [name for name, place in places(accuracies).items() if place.split()[0] == "1"]
+    best = f"most accurate: {' and '.join(first)}" if first else "one seed, so no order is sure"
+    title = f"Each network trained for {kept['seconds']} s on one core; {best}"
+    return draw_trade_off({name: step_time(kept, name) for name in accuracies}, accuracies, title)
+
+
+def chart_of(kept):
+    return f"benchmarks/results/family-{kept['seconds']}-s.png"
+
+
+def layers():
+    """What one layer of each relative hears of a rumor, and how its cost grows with the map."""
+    kept = record_of("rumor.json")
+    accuracies = by_name([{**row, "result": row} for row in kept["rows"]])
+    rows, behind = [], []
+    for name, costs in growth().items():
+        told = ["–", "–", "–"]
+        if name in accuracies:
+            bound, reached = next(
+                (row["bound"], row["reach"]) for row in kept["rows"] if row["name"] == name
+            )
+            told = [f"{reached:.0%}", f"{100 * bound:.1f}", spread(accuracies[name])]
+            if min(accuracies[name]) < bound - NEAR:
+                behind.append(name)
+        exponent = f"{log(costs[-1] / costs[-2]) / log(4):.2f}" if costs else "–"
+        millions = [f"{cost / 1e6:,.1f}" for cost in costs] or len(SIDES) * ["–"]
+        rows.append([name, *told, *millions, exponent])
+    met = "All that were trained come within a point of their bound"
+    text = paragraph(
+        "One layer of each relative, or two that belong together, with windows of 4 unless the ",
+        "name says otherwise. *Reach* is the fraction of a 16 x 16 map at which a rumor can ",
+        "arrive (lesson 4), *bound* the accuracy in percent that this allows, and *accuracy* the ",
+        "mean and standard deviation of the seeds (`python benchmarks/rumor.py`). ",
+        f"{met}, but for {'; '.join(behind)}. " if behind else f"{met}. ",
+        "Beside it, millions of multiply-adds at 64 channels on maps of 8 to 64 tokens a side, ",
+        "and the exponent of the last doubling: 1 is linear in the number of tokens, 2 quadratic. ",
+        "(ConViT needs a square number of heads, which 64 channels do not make.)",
+    )
+    header = ["layers", "reach", "bound", "accuracy", *map(str, SIDES), "exponent"]
+    return text + table(header, rows) + remarks([kept])
+
+
+SIDES = (8, 16, 32, 64)  # tokens
+NEAR = 0.01  # a hundredth for lucky guesses, as in lesson 4
+
+
+def growth():
+    """Multiply-adds on maps of each side: {name of layers: [count]}, [] where 64 do not fit."""
+    counts = {}
+    for side in SIDES:
+        with torch.device("meta"):
+            pair = {"block, grid": rumor.OWN["block, grid"][0]}
+            for name, layers in (pair | rumor.relatives(side)).items():
+                built = [layer(64, rumor.WINDOW) for layer in layers if "ConViT" not in name]
+                costs = [layer_multiply_adds(each, 64, side, side) for each in built]
+                counts.setdefault(name, []).extend([sum(costs)] if costs else [])
+    return counts
+
+
 def speeds():
     """MaxViT-T, and a small network, beside their peers."""
     return "\n".join(map(beside_peers, records("peers-*.json")))
@@ -214,6 +383,8 @@ TABLES = {
     budgets: "compact-*.json",
     on_a_gpu: "gpu-*.json",
     networks: "equal-time-*.json",
+    family: "family-*.json",
+    layers: "rumor.json",
     recipe_changes: "recipe-changes.json",
     speeds: "peers-*.json",
 }
@@ -221,7 +392,7 @@ TABLES = {
 
 def results():
     """Every table whose records are there, and where they come from."""
-    made = [table() for table, pattern in TABLES.items() if records(pattern)]
+    made = filter(None, (table() for table, pattern in TABLES.items() if records(pattern)))
     closing = (
         "Each table is made from the records under [`benchmarks/results/`](benchmarks/results) by\n"
         "`python benchmarks/tables.py`, and a test compares the two.\n"
@@ -234,6 +405,8 @@ def main():
     before, rest = path.read_text().split(BEGIN)
     _, after = rest.split(END)
     path.write_text(before + BEGIN + results() + END + after)
+    if (kept := record_of("family-*-s.json")).get("rows"):
+        family_chart(kept)[0].savefig(ROOT / chart_of(kept))
 
 
 if __name__ == "__main__":
