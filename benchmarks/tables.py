@@ -299,6 +299,7 @@ def layers():
         "arrive (lesson 4), *bound* the accuracy in percent that this allows, and *accuracy* the ",
         "mean and standard deviation of the seeds (`python benchmarks/rumor.py`). ",
         f"{met}, but for {'; '.join(behind)}. " if behind else f"{met}. ",
+        "(XCiT and BiT hear what is far by gates, by which the whole map acts on each token.) ",
         "Beside it, millions of multiply-adds at 64 channels on maps of 8 to 64 tokens a side, ",
         "and the exponent of the last doubling: 1 is linear in the number of tokens, 2 quadratic. ",
         "(ConViT needs a square number of heads, which 64 channels do not make.)",

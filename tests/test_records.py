@@ -68,6 +68,14 @@ def test_the_rumor_would_begin_as_its_record_says(name):
     assert freshness.alike(record["first_losses"][name], losses, tolerance=1e-5), stale
 
 
+def test_no_rumor_is_heard_where_it_cannot_arrive():
+    rows = RECORDS["rumor"]["rows"]
+    assert {row["name"] for row in rows} <= set(rumor.CASES)
+    luck = 0.01  # of guesses, in 2,000 rumors
+    assert [row for row in rows if row["accuracy"] > row["bound"] + luck] == []
+    assert [row for row in rows if row["most_unreached"] and row["most_unreached"] > 0.45] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("record, name", ROWS)
 def test_a_row_would_begin_as_its_record_says(record, name):
