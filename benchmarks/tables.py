@@ -13,6 +13,7 @@ import rumor
 import torch
 
 from minimaxvit import CONFIGS, MaxViTBlock
+from minimaxvit.experiments.modernize import NETWORKS
 from minimaxvit.seeing import (
     depth_to_whole,
     draw_trade_off,
@@ -152,6 +153,31 @@ def recipe_changes():
         f"{seeds(kept)}; {chance} (`{kept['command']}`):",
     )
     return text + table(["", "epochs", "accuracy"], rows) + remarks([kept])
+
+
+def modernized():
+    """From a ResNet's block to ConvNeXt's."""
+    (kept,) = records("modernize.json")
+    accuracies = by_name(kept["rows"])
+    rows = [
+        [
+            name,
+            f"{of(kept, name)[0]['parameters']:,}",
+            f"{sum(multiply_adds(config, 32, 32).values()) / 1e6:.1f} M",
+            spread(accuracies[name]),
+        ]
+        for name, config in NETWORKS.items()
+        if name in accuracies
+    ]
+    text = paragraph(
+        "From a ResNet's block to ConvNeXt's, one change a step; stem, downsampling, widths and ",
+        f"depths are the same in all rows: {kept['steps']:,} steps on {kept['train_size']:,} ",
+        f"training images of {kept['rows'][0]['source']}, test images, {seeds(kept)} ",
+        f"(`{kept['command']}`):",
+    )
+    return (
+        text + table(["block", "parameters", "multiply-adds", "accuracy"], rows) + remarks([kept])
+    )
 
 
 def epochs_of(kept, name):
@@ -387,6 +413,7 @@ TABLES = {
     family: "family-*.json",
     layers: "rumor.json",
     recipe_changes: "recipe-changes.json",
+    modernized: "modernize.json",
     speeds: "peers-*.json",
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import equal_time
 import family
 import freshness
+import modernize
 import pytest
 import recipe_changes
 import rumor
@@ -36,6 +37,11 @@ ROWS = {
         for record in RECORDS
         if record.startswith("family-")
         for name in dict.fromkeys(row["name"] for row in RECORDS[record]["rows"])
+    },
+    **{
+        ("modernize", name): (modernize.NETWORKS[name], modernize.RECIPE)
+        for name in modernize.NETWORKS
+        if "modernize" in RECORDS
     },
 }
 
