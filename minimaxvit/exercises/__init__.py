@@ -11,6 +11,7 @@ from .mine import check_module, my_classes
 from .modules import MAXVIT, MAXVIT_BLOCK, MBCONV, POSITION_BIAS, RELATIVE_ATTENTION
 from .positions import READ_BIAS, RELATIVE_INDEX
 from .relatives_that_attend import BY_COLUMN, NEIGHBORHOOD, SHIFTED_MASK
+from .relatives_without_attention import CHANNEL_WEIGHTS, CONVNEXT_BLOCK, REACHED_SIDE
 from .the_real_one import DRIFT, RESIZE_TABLES
 from .tokens import SOFT_DISTILLATION, SOFT_SPLIT, VISUAL_TOKENS
 from .train_it import SCHEDULE, SMOOTHED_LOSS

@@ -8,10 +8,12 @@ from .draw.costs import draw_costs
 from .draw.field_sizes import draw_field_sizes
 from .draw.fields import draw_fields
 from .draw.footprints import draw_footprints
+from .draw.gradients import draw_gradients
 from .draw.growth import draw_growth
 from .draw.heads import draw_heads
 from .draw.history import draw_history
 from .draw.index import draw_index
+from .draw.ladder import draw_ladder
 from .draw.maps import draw_maps
 from .draw.mbconv import draw_mbconv
 from .draw.offsets import draw_offsets

@@ -27,10 +27,11 @@ def draw_ladder(rows, notes, title):
         axes.plot(percents, [line] * len(percents), "o", color="black", mfc="none")
         axes.text(1, line, note, va="center", fontsize=FONT - 1)
         axes.text(max(percents) + 1.5, line, f"{mean(percents):.1f}", va="center", fontsize=FONT)
-        each = " and ".join(f"{percent:.1f}" for percent in percents)
-        described.append(f"{name} ({note}): {mean(percents):.1f}, from {each}")
+        seeds = " and ".join(f"{percent:.1f}" for percent in percents)
+        described.append(f"{name} ({note}): {mean(percents):.1f}, from {seeds}")
     axes.set_yticks(range(len(notes)), list(notes), fontsize=FONT)
     axes.set(xlabel="accuracy (%): bars are means, one circle per seed")
+    axes.set_xlim(0, 100 * max(map(max, accuracies.values())) + 8)  # room for the means
     axes.invert_yaxis()  # the first step on top
     axes.spines[["top", "right"]].set_visible(False)
     return figure, f"{title}. Accuracy in percent: {'; '.join(described)}."

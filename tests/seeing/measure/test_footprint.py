@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from minimaxvit import BlockAttention, GridAttention, MBConv, block_partition, grid_partition
+from minimaxvit.relatives import GlobalAttention
 from minimaxvit.seeing import footprint, group_map
 
 
@@ -26,6 +27,12 @@ def test_mbconv_sees_its_kernel_and_by_squeeze_excitation_the_whole_map():
     conv.squeeze_excite = nn.Identity()
     seen = (footprint(conv, 8, 6, (2, 3)) > 0).nonzero().tolist()
     assert seen == [[row, column] for row in (1, 2, 3) for column in (2, 3, 4)]
+
+
+def test_a_layer_that_may_take_extra_tokens_is_asked_for_its_map():
+    torch.manual_seed(0)
+    sizes = footprint(GlobalAttention(32), 32, 4, (1, 2))
+    assert sizes.shape == (4, 4) and (sizes > 0).all() and sizes.argmax() == 6
 
 
 def test_the_layer_is_left_as_it_is():
