@@ -202,8 +202,8 @@ CONVNEXT_BLOCK = Exercise(
         ),
         (
             two_shortcuts,
-            "those are the two shortcuts of a transformer layer: ConvNeXt's block has a single one, "
-            "around all of it.",
+            "those are two shortcuts, as in a transformer layer; ConvNeXt's block has a single "
+            "one, around everything.",
         ),
         (shortcut_after_the_convolution, "the shortcut takes x as it was, before the convolution."),
         (scaled_shortcut, "the scale is for the branch: the shortcut stays as it is."),
