@@ -113,6 +113,28 @@ def test_one_norm_and_convnexts_block_differ_by_the_norm_and_the_scale_alone():
     assert same(ours(x), theirs(x)) and (theirs.scale == 1).all()
 
 
+def test_the_steps_are_taken_in_order_and_the_networks_have_their_sizes():
+    assert {
+        name: (config.parts[0][0], sum(p.numel() for p in MaxViT(config).parameters()))
+        for name, config in NETWORKS.items()
+    } == {
+        "ResNet block": (ResNetBlock, 3_347_914),
+        "depthwise, wider inside": (DepthwiseBlock, 1_623_754),
+        "depthwise first": (DepthwiseFirst, 1_585_738),
+        "7 x 7 kernel": (LargeKernel, 1_631_818),
+        "one GELU, one norm": (OneNorm, 1_627_210),
+        "ConvNeXt block": (ConvNeXtBlock, 1_628_362),
+    }
+    assert (
+        list(NETWORKS)
+        == list(BLOCKS)
+        == [
+            *("ResNet block", "depthwise, wider inside", "depthwise first"),
+            *("7 x 7 kernel", "one GELU, one norm", "ConvNeXt block"),
+        ]
+    )
+
+
 def test_networks_differ_in_their_blocks_alone():
     first, *others = NETWORKS.values()
     assert NETWORKS.keys() == BLOCKS.keys()
