@@ -13,18 +13,14 @@ ROWS = [row("old", 0, 0.5), row("new", 1, 0.62), row("new", 0, 0.6), row("newest
 NOTES = {"old": "3 M", "new": "2 M", "newest": "1 M"}
 
 
-def test_bars_stand_in_the_order_of_the_notes_with_a_circle_per_seed():
+def test_bars_stand_in_the_order_of_the_notes_begin_at_0_and_hold_them():
     figure, alt = draw_ladder(ROWS, NOTES, "A title")
-    (axes,) = figure.axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == list(NOTES)
-    assert [bar.get_width() for bar in axes.patches] == pytest.approx([50, 61, 55])
-    assert [bar.get_x() for bar in axes.patches] == [0, 0, 0]
-    assert [sorted(line.get_xdata()) for line in axes.lines] == [
-        [50],
-        [60, 62],
-        pytest.approx([55]),
-    ]
-    low, high = axes.get_ylim()
+    whole, _ = figure.axes
+    assert [label.get_text() for label in whole.get_yticklabels()] == list(NOTES)
+    assert [bar.get_width() for bar in whole.patches] == pytest.approx([50, 61, 55])
+    assert [bar.get_x() for bar in whole.patches] == [0, 0, 0] and whole.get_xlim()[0] == 0
+    assert [text.get_text() for text in whole.texts] == list(NOTES.values())
+    low, high = whole.get_ylim()
     assert low > high  # the first on top
     assert alt == (
         "A title. Accuracy in percent: old (3 M): 50.0, from 50.0; new (2 M): 61.0, from 60.0 and "
@@ -32,9 +28,19 @@ def test_bars_stand_in_the_order_of_the_notes_with_a_circle_per_seed():
     )
 
 
-def test_notes_and_means_stand_beside_the_bars():
+def test_beside_the_bars_every_seed_has_a_circle_around_the_mean():
     figure, _ = draw_ladder(ROWS, NOTES, "A title")
-    texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts == ["3 M", "50.0", "2 M", "61.0", "1 M", "55.0"]
-    low, high = figure.axes[0].get_xlim()
-    assert max(text.get_position()[0] for text in figure.axes[0].texts) < high and low == 0
+    _, enlarged = figure.axes
+    drawn = [
+        (line.get_marker(), *line.get_xdata(), set(line.get_ydata())) for line in enlarged.lines
+    ]
+    assert drawn == [
+        ("o", 50, {0}),
+        ("|", 50, {0}),
+        ("o", 60, 62, {1}),
+        ("|", 61, {1}),
+        ("o", pytest.approx(55), {2}),
+        ("|", pytest.approx(55), {2}),
+    ]
+    low, high = enlarged.get_xlim()
+    assert 45 < low < 50 and 62 < high < 65
