@@ -2,7 +2,9 @@
 
 import ast
 import json
+from itertools import pairwise
 from pathlib import Path
+from statistics import mean
 
 import equal_time
 import family
@@ -13,6 +15,7 @@ import recipe_changes
 import rumor
 import transfer
 
+from minimaxvit.seeing.draw.comparison import by_name
 from minimaxvit.training import Recipe
 from minimaxvit.weights import configuration
 
@@ -101,6 +104,14 @@ def test_what_lesson_8_says_of_other_cases_is_in_the_record():
                 narrower[row["name"], record["layers"][i]] = one, min(others), max(others)
     assert narrower == {("images of noise", "2.1 GridAttention"): (68, 70, 75)}
     assert [row["name"] for row in record["rows"]][-1] == "CIFAR-10" and len(record["rows"]) == 8
+
+
+def test_what_lesson_13_says_of_the_steps_to_convnext_is_in_the_record():
+    found = by_name(RECORDS["modernize"]["rows"])
+    steps = [100 * mean(found[name]) for name in modernize.NETWORKS]
+    first, *others = (after - before for before, after in pairwise(steps))
+    assert abs(first) < 0.7 and all(-2.6 < change < -0.5 for change in others)
+    assert round(steps[0] - steps[-1]) == 6
 
 
 CODE = '"""Why."""\n\n\ndef twice(x):\n    """Twice x."""\n    return 2 * x  # so\n'
