@@ -1,5 +1,8 @@
 """Lesson 13: how far convolutions reach in a row, ConvNeXt's block, attention among channels."""
 
+from itertools import accumulate
+from operator import mul
+
 import torch
 import torch.nn.functional as F
 
@@ -43,6 +46,14 @@ def widest_alone(kernels, dilations):
     return torch.tensor(max((k - 1) * d + 1 for k, d in zip(kernels, dilations, strict=True)))
 
 
+def to_one_side(kernels, dilations):
+    return torch.tensor(1 + sum(k // 2 * d for k, d in zip(kernels, dilations, strict=True)))
+
+
+def dilations_multiplied(kernels, dilations):
+    return reached_side(kernels, list(accumulate(dilations, mul)))
+
+
 def all_tokens(kernels, dilations):
     return reached_side(kernels, dilations) ** 2
 
@@ -71,6 +82,11 @@ REACHED_SIDE = Exercise(
         (
             widest_alone,
             "one convolution reads what the others have gathered: their reaches add up.",
+        ),
+        (to_one_side, "that is how far they reach to one side: the other side counts as well."),
+        (
+            dilations_multiplied,
+            "each dilation counts tokens of the same map: they do not multiply up, as strides do.",
         ),
         (all_tokens, "that is the number of tokens in the window: return its side."),
     ),
@@ -187,6 +203,26 @@ def branch_left_last(x, depthwise, norm, feed_forward, scale):
     return x + scale * feed_forward(norm(last(depthwise(x))))
 
 
+def permuted_on(x, depthwise, norm, feed_forward, scale):
+    return x + last(scale * feed_forward(norm(last(depthwise(x)))))
+
+
+def reshaped_back(x, depthwise, norm, feed_forward, scale):
+    return x + (scale * feed_forward(norm(last(depthwise(x))))).reshape(x.shape)
+
+
+def without_depthwise(x, depthwise, norm, feed_forward, scale):
+    return x + first(scale * feed_forward(norm(last(x))))
+
+
+def permuted_too_early(x, depthwise, norm, feed_forward, scale):
+    return x + first(scale * feed_forward(norm(depthwise(last(x)))))
+
+
+def without_norm_and_scale(x, depthwise, norm, feed_forward, scale):
+    return x + first(feed_forward(last(depthwise(x))))
+
+
 def mirrored(x, depthwise, norm, feed_forward, scale):
     return x + (scale * feed_forward(norm(last(depthwise(x))))).permute(0, 3, 2, 1)
 
@@ -220,6 +256,11 @@ CONVNEXT_BLOCK = Exercise(
         ),
         (channels_left_last, "return (b, c, h, w): channels are still the last axis."),
         (branch_left_last, "bring the channels back to the front before you add the shortcut."),
+        (permuted_on, "the same permutation once more is not the way back: use (0, 3, 1, 2)."),
+        (reshaped_back, "a reshape mixes the axes: permute the channels back to the front."),
+        (without_depthwise, "the depthwise convolution is missing."),
+        (permuted_too_early, "the convolution takes (b, c, h, w): permute after it."),
+        (without_norm_and_scale, "the norm and the scale are missing."),
         (mirrored, "on the way back, rows and columns have changed places."),
     ),
     hints=(
@@ -269,6 +310,12 @@ over_both = weights_of(lambda *maps: (F.normalize(x, dim=(-2, -1)) for x in maps
 not_normalized = weights_of(lambda *maps: maps)
 by_head_width = weights_of(lambda query, key: (query, key / query.shape[-2] ** 0.5))
 by_tokens = weights_of(lambda query, key: (query, key / query.shape[-1] ** 0.5))
+over_heads = weights_of(lambda *maps: (F.normalize(x, dim=1) for x in maps))
+centered = weights_of(
+    lambda *maps: (F.normalize(x - x.mean(-1, keepdim=True), dim=-1) for x in maps)
+)
+by_deviation = weights_of(lambda *maps: (x / x.std(-1, keepdim=True) for x in maps))
+among_heads = weights_of(both, lambda logits: logits.softmax(1))
 query_alone = weights_of(lambda query, key: (F.normalize(query, dim=-1), key))
 key_alone = weights_of(lambda query, key: (query, F.normalize(key, dim=-1)))
 sums_of_sizes = weights_of(lambda *maps: (F.normalize(x, p=1, dim=-1) for x in maps))
@@ -279,6 +326,10 @@ key_by_query = weights_of(lambda query, key: both(key, query))
 
 def divided(query, key, temperature):
     return channel_weights(query, key, 1 / temperature)
+
+
+def divided_by_width(query, key, temperature):
+    return channel_weights(query, key, temperature / query.shape[-2] ** 0.5)
 
 
 def no_temperature(query, key, temperature):
@@ -312,7 +363,19 @@ CHANNEL_WEIGHTS = Exercise(
         (over_both, "you normalized each head as a whole: normalize each channel by itself."),
         (not_normalized, f"{LENGTHS}; else the scores grow with the map."),
         (by_head_width, f"that is the scale of attention among tokens: {LENGTHS} instead."),
-        (by_tokens, f"the square root of t is a length only if all numbers are like 1: {LENGTHS}."),
+        (
+            by_tokens,
+            f"the square root of t is the length only if numbers are of size 1 or so: {LENGTHS}.",
+        ),
+        (
+            over_heads,
+            "F.normalize takes axis 1 unless you say otherwise, which is that of the heads: "
+            "normalize over the tokens, the last axis.",
+        ),
+        (centered, "no mean is subtracted: the scores are cosines, not correlations."),
+        (by_deviation, "divide by the length over the tokens, not by the standard deviation."),
+        (among_heads, "your softmax goes over the heads: take it over the keys, the last axis."),
+        (divided_by_width, "the temperature is the only scale: do not divide by sqrt(d)."),
         (query_alone, "normalize the keys, too."),
         (key_alone, "normalize the queries, too."),
         (sums_of_sizes, "the length is the root of the sum of squares, not the sum of sizes."),
