@@ -4,7 +4,7 @@
     python benchmarks/family.py seconds
 
 By steps, each sees 10,000 training images of CIFAR-10 for 800 steps; by seconds, all of them for as
-many steps as fit into 240 s of one core, counted beforehand, interleaved on a quiet machine. The
+many steps as fit into 240 s of one core, counted beforehand, interleaved, for a quiet machine. The
 recipe was tuned for none but compact. Rows that are in benchmarks/results/ are not measured again,
 so this may take several sittings. The runs stay in runs/family-steps/ and runs/family-seconds/, for
 `minimaxvit explore --run`.

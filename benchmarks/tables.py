@@ -219,7 +219,7 @@ def family():
         f"one core of an {processors(rows)} in bf16; test images of {rows[0]['source']}, in ",
         "percent, mean and standard deviation of the seeds. ",
         *map(in_words, kept),
-        "*Step* is that time, on a quiet core, divided by the steps that fit. " if by_time else "",
+        "*Step* is that time, divided by the steps that were counted to fit. " if by_time else "",
         "Networks that share a *place* cannot be told apart: their means differ by no more than ",
         "one standard deviation, pooled over all rows. *Reads* counts the tokens of a 16 x 16 map ",
         "on which one token depends at most after one layer, the widest of the first stage; ",
