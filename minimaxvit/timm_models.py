@@ -11,6 +11,7 @@ from torch import nn
 from .configs import CONFIGS
 from .network import MaxViT
 from .sizes import with_image_size
+from .steps import build
 from .training.optimizers import parameter_groups
 
 try:
@@ -149,7 +150,7 @@ def _described(config):
 def _first_convolution(config):
     """Name the convolution that reads the images; None where patches are cut out by hand."""
     with torch.device("meta"):
-        modules = MaxViT(config).stem.named_modules()
+        modules = build(config.stem, vars(config)).named_modules()
     names = [name for name, module in modules if isinstance(module, nn.Conv2d)]
     return f"stem.{names[0]}" if names else None
 
