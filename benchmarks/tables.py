@@ -221,8 +221,9 @@ def family():
         *map(in_words, kept),
         "*Step* is that time, divided by the steps that were counted to fit. " if by_time else "",
         "Networks that share a *place* cannot be told apart: their means differ by no more than ",
-        "one standard deviation, pooled over all rows. *Reads* counts the tokens of a 16 x 16 map ",
-        "on which one token depends at most after one layer, the widest of the first stage; ",
+        "twice the standard deviation that luck gives to such a difference. *Reads* counts the ",
+        "tokens of a 16 x 16 map on which one token depends at most after one layer, the widest ",
+        "of the first stage; ",
         "*whole map* counts the layers of that stage until it depends on all 256. Gates such as ",
         "squeeze-excitation are left out. ",
         f"Only a later stage attends in {', '.join(later)}." if later else "",
@@ -263,7 +264,7 @@ def reached_by(kept, name):
     accuracies = by_name(kept.get("rows", []))
     if name not in accuracies:
         return "–", "–"
-    return spread(accuracies[name]), places(accuracies).get(name, "–")
+    return spread(accuracies[name]), places(accuracies, pooled_deviation(accuracies)).get(name, "–")
 
 
 def first_stage(name):
@@ -291,7 +292,8 @@ def attends_later(name):
 def family_chart(kept):
     """Accuracy at equal time against the time of a step: the figure, and its alt text."""
     accuracies = by_name(kept["rows"])
-    first = [name for name, place in places(accuracies).items() if place.split()[0] == "1"]
+    ranks = places(accuracies, pooled_deviation(accuracies))
+    first = [name for name, place in ranks.items() if place.split()[0] == "1"]
     best = f"most accurate: {' and '.join(first)}" if first else "one seed, so no order is sure"
     title = f"Each network trained for {kept['seconds']} s on one core; {best}"
     return draw_trade_off({name: step_time(kept, name) for name in accuracies}, accuracies, title)

@@ -32,20 +32,22 @@ def pooled_deviation(accuracies):
     return (sum(squares) / freedom) ** 0.5 if freedom else None
 
 
-def places(accuracies):
+def places(accuracies, deviation):
     """Rank {name: [one per seed]}: {name: "1"}, or "2 to 4" among those that seeds cannot part.
 
-    A network shares the places of all whose mean is within one pooled standard deviation of its
-    own. {} if no row has two seeds, as then nothing says which gap is more than luck.
+    `deviation` is one standard deviation of a run, s; the means of n and m runs then differ by one
+    of s sqrt(1/n + 1/m) through luck alone. A network shares the places of all whose mean is within
+    two of these of its own: luck exceeds that in one pair of twenty. {} without a `deviation`.
     """
-    deviation = pooled_deviation(accuracies)
     if deviation is None:
         return {}
-    means = [mean(values) for values in accuracies.values()]
     ranges = {}
-    for name, own in zip(accuracies, means, strict=True):
-        first = 1 + sum(other > own + deviation for other in means)
-        last = sum(other >= own - deviation for other in means)
+    for name, own in accuracies.items():
+        first, last = 1, 0
+        for other in accuracies.values():
+            luck = 2 * deviation * (1 / len(own) + 1 / len(other)) ** 0.5
+            first += mean(other) > mean(own) + luck
+            last += mean(other) >= mean(own) - luck
         ranges[name] = f"{first} to {last}" if first < last else f"{first}"
     return ranges
 
@@ -90,16 +92,28 @@ def draw_comparison(rows, title, marked=None):
     return figure, f"{title}. Accuracy in percent: {described}.{band}"
 
 
-def comparison_table(record, names):
-    """Write what networks reached at equal time, best first, as lines of text.
+def comparison_table(names, by_time, by_steps):
+    """Write what networks reached at equal time and at equal epochs, best first, as lines of text.
 
-    `record` is {"seconds", "steps": {name: how many fit}, "rows"}; networks without rows yet are
-    left out.
+    Each record is {"rows"}, and that of equal time has {"seconds", "steps": {name: how many fit}},
+    too. Places are among `names`; what has not been trained yet has a dash, or is left out.
     """
-    rows = [row for row in record["rows"] if row["name"] in names]
-    sizes = {row["name"]: row["parameters"] for row in rows}
-    lines = ["network         parameters   seconds a step   accuracy (%)"]
-    for name, accuracies in by_name(rows).items():
-        step = record["seconds"] / record["steps"][name]
-        lines.append(f"{name:14}{sizes[name]:12,}{step:17.2f}   {spread(accuracies)}")
+    sizes = {row["name"]: row["parameters"] for row in by_time["rows"]}
+    timed, stepped = _with_places(by_time["rows"], names), _with_places(by_steps["rows"], names)
+    lines = ["network         parameters   step (s)   equal time (%)   place    "]
+    lines[0] += "equal epochs (%)   place"
+    for name, (accuracy, place) in timed.items():
+        step = by_time["seconds"] / by_time["steps"][name]
+        line = f"{name:14}{sizes[name]:12,}{step:11.2f}   {accuracy:17}{place:9}"
+        accuracy, place = stepped.get(name, ("–", "–"))
+        lines.append(f"{line}{accuracy:19}{place}")
     return "\n".join(lines)
+
+
+def _with_places(rows, names):
+    """What each of `names` reached, and its place among them: {name: (accuracy, place)}."""
+    accuracies = by_name(rows)
+    deviation = pooled_deviation(accuracies)  # of all rows, so that it is known better
+    accuracies = {name: each for name, each in accuracies.items() if name in names}
+    ranks = places(accuracies, deviation)
+    return {name: (spread(each), ranks.get(name, "–")) for name, each in accuracies.items()}

@@ -49,20 +49,22 @@ def test_no_band_is_drawn_where_no_row_has_two_seeds():
 
 
 def test_networks_share_a_place_if_seeds_cannot_part_them():
-    accuracies = {"a": [0.91, 0.89], "b": [0.90, 0.88], "c": [0.892, 0.868], "d": [0.5]}
-    deviation = pooled_deviation(accuracies)
-    assert 0.01 < deviation < 0.02  # from a to b, and from b to c, but not from a to c
-    assert places(accuracies) == {"a": "1 to 2", "b": "1 to 3", "c": "2 to 3", "d": "4"}
-    assert places(dict(list(accuracies.items())[::-1])) == {
-        "d": "4",
-        "c": "2 to 3",
-        "b": "1 to 3",
-        "a": "1 to 2",
-    }
+    # Two runs each: means may differ by 2 * 0.01 * sqrt(1/2 + 1/2) = 0.02.
+    accuracies = {"a": [0.92, 0.90], "b": [0.90, 0.884], "c": [0.882, 0.868], "d": [0.5, 0.5]}
+    expected = {"a": "1 to 2", "b": "1 to 3", "c": "2 to 3", "d": "4"}
+    assert places(accuracies, 0.01) == expected
+    assert places(dict(list(accuracies.items())[::-1]), 0.01) == expected
 
 
-def test_one_seed_each_gives_no_places():
-    assert places({"one": [0.5], "other": [0.6]}) == {} == places({})
+def test_more_runs_part_what_fewer_cannot():
+    # 2 * 0.01 * sqrt(1/n + 1/m): 0.028 for one run each, 0.025 for one and two, 0.014 for four.
+    assert places({"a": [0.90], "b": [0.873]}, 0.01) == {"a": "1 to 2", "b": "1 to 2"}
+    assert places({"a": [0.90], "b": 2 * [0.873]}, 0.01) == {"a": "1", "b": "2"}
+    assert places({"a": 4 * [0.90], "b": 4 * [0.884]}, 0.01) == {"a": "1", "b": "2"}
+
+
+def test_without_a_deviation_there_are_no_places():
+    assert places({"one": [0.5], "other": [0.6]}, None) == {} == places({}, None)
 
 
 def test_accuracies_far_apart_have_an_axis_of_percents_alone():
@@ -75,13 +77,28 @@ def test_accuracies_far_apart_have_an_axis_of_percents_alone():
     assert min(axes.get_xticks()) >= 0 and 80 < max(axes.get_xticks()) <= 100
 
 
+def with_sizes(rows):
+    sizes = {"slow": 1234, "fast": 1_000_000}
+    return [{**row, "parameters": sizes.get(row["name"], 5)} for row in rows]
+
+
 def test_a_table_names_the_best_first_and_leaves_out_the_others():
-    rows = rows_of(slow=[0.5, 0.7], left_out=[0.99], fast=[0.9])
-    for row in rows:
-        row["parameters"] = {"slow": 1234, "fast": 1_000_000}.get(row["name"], 5)
-    record = {"seconds": 240, "steps": {"slow": 96, "fast": 1000, "not yet": 3}, "rows": rows}
-    lines = comparison_table(record, ("slow", "fast", "not yet")).splitlines()
+    rows = with_sizes(rows_of(slow=[0.5, 0.7], left_out=[0.99, 0.99], fast=[0.9]))
+    by_time = {"seconds": 240, "steps": {"slow": 96, "fast": 1000, "not yet": 3}, "rows": rows}
+    by_steps = {"rows": with_sizes(rows_of(slow=[0.6, 0.62], left_out=[0.1, 0.3]))}
+    lines = comparison_table(("slow", "fast", "not yet"), by_time, by_steps).splitlines()
     assert [line.split() for line in lines[1:]] == [
-        ["fast", "1,000,000", "0.24", "90.0", "(one", "seed)"],
-        ["slow", "1,234", "2.50", "60.0", "±", "14.1"],
+        ["fast", "1,000,000", "0.24", "90.0", "(one", "seed)", "1", "–", "–"],
+        ["slow", "1,234", "2.50", "60.0", "±", "14.1", "2", "61.0", "±", "1.4", "1"],
     ]
+    for column in ("equal time", "place", "equal epochs"):
+        start = lines[0].index(column)
+        assert lines[1][start - 1] == lines[2][start - 1] == " " and lines[2][start] != " "
+
+
+def test_a_table_has_places_by_the_deviation_of_all_rows():
+    # Of these two alone, no seeds tell a deviation; those that are left out do.
+    rows = with_sizes(rows_of(slow=[0.5], left_out=[0.89, 0.91], fast=[0.9]))
+    by_time = {"seconds": 240, "steps": {"slow": 96, "fast": 1000}, "rows": rows}
+    first, second = comparison_table(("slow", "fast"), by_time, {"rows": []}).splitlines()[1:]
+    assert first.split()[-3:] == ["1", "–", "–"] and second.split()[-3:] == ["2", "–", "–"]
