@@ -2,10 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 
+import family_tables
+import layer_table
 import pytest
+import readme
+import tables
 
-from benchmarks import tables
 from minimaxvit import CONFIGS
 
 
@@ -45,7 +49,7 @@ def keep(tmp_path, monkeypatch):
     """Put records where the tables look for them, and no others."""
     folder = tmp_path / "benchmarks" / "results"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(readme, "ROOT", tmp_path)
 
     def put(**records):
         for name, record in records.items():
@@ -61,14 +65,14 @@ def cells(text):
 
 
 def test_a_family_of_which_nothing_is_trained_has_no_table(keep):
-    assert tables.family() == ""
+    assert family_tables.family() == ""
     keep(family_240_s={key: BY_TIME[key] for key in ("seconds", "steps", "command")})
-    assert tables.family() == "" and tables.results().startswith("Each table is made from")
+    assert family_tables.family() == "" and tables.results().startswith("Each table is made from")
 
 
 def test_a_family_that_is_trained_by_both_shows_each_network_once_the_fastest_learner_first(keep):
     keep(family_240_s=BY_TIME, family_800_steps=BY_STEPS)
-    text = tables.family()
+    text = family_tables.family()
     found = cells(text)
     assert list(found) == ["mixer", "vit", "swin", "nat", "axial"]
     assert found["mixer"][-4:] == ["–", "–", "62.0 ± 1.4", "1 to 2"]
@@ -91,7 +95,7 @@ def test_a_family_that_is_trained_by_both_shows_each_network_once_the_fastest_le
 
 def test_a_family_trained_by_steps_alone_has_no_times_and_no_chart(keep):
     keep(family_800_steps=BY_STEPS)
-    text = tables.family()
+    text = family_tables.family()
     assert {name: each[2] for name, each in cells(text).items()} == {"nat": "–", "axial": "–"}
     assert "python by_steps.py" in text and "png" not in text and "Equal time" not in text
 
@@ -109,20 +113,20 @@ FAR = {
 
 @pytest.mark.parametrize("name", FAR)
 def test_the_first_stage_sees_as_far_as_its_layers_do(name):
-    assert tables.how_far(tables.first_stage(name)) == FAR[name]
+    assert family_tables.how_far(family_tables.first_stage(name)) == FAR[name]
 
 
 def test_networks_that_attend_in_a_later_stage_alone_are_told():
     names = [name for name, config in CONFIGS.items() if config.image_size == 32]
-    later = {name for name in names if tables.attends_later(name)}
+    later = {name for name in names if family_tables.attends_later(name)}
     assert later == {"coatnet", "hybrid", "visual_tokens", "xcit"}
 
 
 def test_the_cost_of_layers_grows_as_their_products_say():
-    costs = tables.growth()
+    costs = layer_table.growth()
     assert costs["gated attention (ConViT)"] == []
     c = 64
-    for i, n in enumerate(side**2 for side in tables.SIDES):
+    for i, n in enumerate(side**2 for side in layer_table.SIDES):
         linear = 12 * n * c**2  # projections, and a feed-forward four times as wide
         assert costs["block, grid"][i] == 2 * (linear + 2 * n * 16 * c)
         assert costs["global attention (ViT)"][i] == linear + 2 * n * n * c
@@ -139,7 +143,7 @@ def test_layers_that_stay_behind_their_bound_are_named(keep):
         for seed, accuracy in enumerate(values)
     ]
     keep(rumor={"rows": kept})
-    text = tables.layers()
+    text = layer_table.layers()
     assert "within a point of their bound, but for global attention (ViT). " in text.replace(
         "\n", " "
     )
@@ -150,7 +154,8 @@ def test_layers_that_stay_behind_their_bound_are_named(keep):
 
 
 def test_every_picture_of_the_readme_is_there():
-    readme = tables.Path(tables.__file__).parents[1] / "README.md"
-    pictures = re.findall(r"^!\[.*\]\((.+)\)$", readme.read_text(), re.MULTILINE)
+    root = Path(tables.__file__).parents[1]
+    text = (root / "README.md").read_text()
+    pictures = re.findall(r"^!\[.*\]\((.+)\)$", text, re.MULTILINE)
     assert len(pictures) >= 2
-    assert all((readme.parent / picture).is_file() for picture in pictures)
+    assert all((root / picture).is_file() for picture in pictures)
