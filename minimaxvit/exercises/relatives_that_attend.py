@@ -176,6 +176,12 @@ def clamped_too_early(n, k):
     return first[:, None] + torch.arange(k)
 
 
+def clamped_before_the_row(n, k):  # the same, where n = k is no case of its own
+    first = (torch.arange(n) - k // 2).clamp(0, n - k - 1)
+    return first[:, None] + torch.arange(k)
+
+
+LAST = "the last window starts at n - k, so that it ends with the last token."
 NEIGHBORHOOD = Exercise(
     truth=neighborhood,
     cases=rows_of_tokens,
@@ -191,10 +197,8 @@ NEIGHBORHOOD = Exercise(
         (clamped_on_the_left, RIGHT_END),
         (clamped_to_the_row, RIGHT_END),
         (starts_at_itself, "the token should stand in the middle of its window, where that fits."),
-        (
-            clamped_too_early,
-            "the last window starts at n - k, so that it ends with the last token.",
-        ),
+        (clamped_too_early, LAST),
+        (clamped_before_the_row, LAST),
     ),
     hints=(
         "first find where the window of each token begins.",

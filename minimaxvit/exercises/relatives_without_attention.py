@@ -60,7 +60,7 @@ def all_tokens(kernels, dilations):
 
 WITH_ITSELF = (
     "each convolution also reads the token in the middle, which the others have reached already: "
-    "it adds one less than its width."
+    "it adds one less than its side."
 )
 REACHED_SIDE = Exercise(
     truth=reached_side,
