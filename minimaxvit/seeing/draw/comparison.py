@@ -100,13 +100,13 @@ def comparison_table(names, by_time, by_steps):
     """
     sizes = {row["name"]: row["parameters"] for row in by_time["rows"]}
     timed, stepped = _with_places(by_time["rows"], names), _with_places(by_steps["rows"], names)
-    lines = ["network         parameters   step (s)   equal time (%)   place     "]
-    lines[0] += "equal epochs (%)   place"
+    lines = ["network        parameters  step (s)   equal time (%)   place     "]
+    lines[0] += "equal epochs (%)  place"
     for name, (accuracy, place) in timed.items():
         step = by_time["seconds"] / by_time["steps"][name]
-        line = f"{name:14}{sizes[name]:12,}{step:11.2f}   {accuracy:17}{place:10}"
+        line = f"{name:14}{sizes[name]:11,}{step:10.2f}   {accuracy:17}{place:10}"
         accuracy, place = stepped.get(name, ("–", "–"))
-        lines.append(f"{line}{accuracy:19}{place}")
+        lines.append(f"{line}{accuracy:18}{place}")
     return "\n".join(lines)
 
 
