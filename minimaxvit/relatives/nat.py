@@ -67,7 +67,8 @@ class NeighborhoodAttention(GroupAttention):
     def neighbors(self, x):
         """Gather the keys, or values, of every token: (b, h, w, c) -> (b, heads, n, s, d)."""
         keys = neighborhoods(*x.shape[1:3], self.window, x.device)
-        return self.attention.split_heads(x.flatten(1, 2)[:, keys])
+        tokens = self.attention.split_heads(x.flatten(1, 2)[:, None])[:, :, 0]  # (b, heads, n, d)
+        return tokens.index_select(2, keys.flatten()).unflatten(2, keys.shape)
 
     def groups(self, numbers, extra):
         return numbers.view(-1, 1), neighborhoods(*numbers.shape[1:3], self.window)

@@ -50,7 +50,7 @@ class SlidingAttention(nn.Module):
         return rearrange(out, "b heads (h w) 1 d -> b h w (heads d)", h=x.shape[1])
 
     def scores(self, x):
-        query = self.split_heads(self.query(x).flatten(1, 2)[:, :, None])  # (b, heads, n, 1, d)
+        query = rearrange(self.query(x), "b h w (heads d) -> b heads (h w) 1 d", d=self.head_dim)
         scores = query @ self.neighbors(self.key(x)).mT + query @ self.offsets().T
         return scores * self.head_dim**-0.5  # (b, heads, n, 1, s)
 
@@ -60,10 +60,10 @@ class SlidingAttention(nn.Module):
         return torch.cat([rows, self.columns.repeat(self.window, 1)], 1)
 
     def neighbors(self, x):
-        return self.split_heads(sliding_windows(x, self.window))
-
-    def split_heads(self, x):
-        return rearrange(x, "b n t (heads d) -> b heads n t d", d=self.head_dim)
+        """Gather the keys, or values, of every token: (b, h, w, c) -> (b, heads, n, s, d)."""
+        maps = rearrange(x, "b h w (heads d) -> (b heads) h w d", d=self.head_dim)
+        windows = sliding_windows(maps, self.window)
+        return rearrange(windows, "(b heads) n s d -> b heads n s d", b=len(x))
 
 
 class StandAloneAttention(GroupAttention):

@@ -152,8 +152,8 @@ def test_a_softmax_for_each_channel_is_not_attention():
         """As a popular port has it: q times k, never summed over the channels of a head."""
 
         def forward(self, x):
-            query = self.split_heads(self.query(x).flatten(1, 2)[:, :, None])
-            logits = query * (self.neighbors(self.key(x)) + self.offsets())
+            query = self.query(x).flatten(1, 2).unflatten(2, (-1, self.head_dim)).transpose(1, 2)
+            logits = query[:, :, :, None] * (self.neighbors(self.key(x)) + self.offsets())
             out = (logits.softmax(-2) * self.neighbors(self.value(x))).sum(-2)
             return out.transpose(1, 2).reshape(x.shape)
 
