@@ -227,6 +227,15 @@ def mirrored(x, depthwise, norm, feed_forward, scale):
     return x + (scale * feed_forward(norm(last(depthwise(x))))).permute(0, 3, 2, 1)
 
 
+def transposed(x, depthwise, norm, feed_forward, scale):
+    return x + (scale * feed_forward(norm(depthwise(x).mT))).mT
+
+
+def transposed_back(x, depthwise, norm, feed_forward, scale):
+    return x + (scale * feed_forward(norm(last(depthwise(x))))).mT
+
+
+TRANSPOSED = "`.mT` swaps only the last two axes: use permute, there and back."
 CHANNELS_LAST = "norm and feed-forward act on the last axis: permute to (b, h, w, c) before them."
 CONVNEXT_BLOCK = Exercise(
     truth=convnext_block,
@@ -262,6 +271,8 @@ CONVNEXT_BLOCK = Exercise(
         (permuted_too_early, "the convolution takes (b, c, h, w): permute after it."),
         (without_norm_and_scale, "the norm and the scale are missing."),
         (mirrored, "on the way back, rows and columns have changed places."),
+        (transposed, TRANSPOSED),
+        (transposed_back, TRANSPOSED),
     ),
     hints=(
         "the order is: convolution, norm, feed-forward, scale; then the shortcut.",
@@ -349,6 +360,11 @@ def among_tokens_of_channels(query, key, temperature):
     return (temperature * (query.mT @ key)).softmax(-1)
 
 
+def not_transposed(query, key, temperature):
+    query, key = both(query, key)
+    return (temperature * (query @ key)).softmax(-1)
+
+
 AMONG_TOKENS = "those are weights among tokens, (t, t): here channels attend to channels, (d, d)."
 LENGTHS = "divide each channel of query and key by its length over the tokens"
 CHANNEL_WEIGHTS = Exercise(
@@ -391,6 +407,10 @@ CHANNEL_WEIGHTS = Exercise(
         (key_by_query, "the rows belong to the queries: multiply query by the transposed key."),
         (among_tokens, AMONG_TOKENS),
         (among_tokens_of_channels, AMONG_TOKENS),
+        (
+            not_transposed,
+            "transpose the keys: the products are summed over the tokens, the last axis of both.",
+        ),
     ),
     hints=(
         "F.normalize(x, dim=...) divides by lengths; a channel is a vector of t numbers.",
