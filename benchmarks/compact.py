@@ -1,6 +1,7 @@
 """Run `minimaxvit train` on a budget of steps, time all of it, and keep its record.
 
-    python benchmarks/compact.py {cifar10,shapes} STEPS [--seed N] [--bundle] [OPTION ...]
+    python benchmarks/compact.py {cifar10,shapes} STEPS [--network NAME] [--seed N] [OPTION ...]
+    python benchmarks/compact.py {cifar10,shapes} STEPS --bundle [OPTION ...]
 
 OPTIONs are those of `minimaxvit train`. The time is that of the whole command by the clock: start,
 loading, training, statistics and evaluation. The record goes to benchmarks/results/, the run stays
@@ -35,9 +36,15 @@ def main():
     parser.add_argument("data", choices=["cifar10", "shapes"])
     parser.add_argument("steps", type=int)
     parser.add_argument("--bundle", action="store_true", help="put the network into the package")
+    parser.add_argument("--network", default="compact")
     parser.add_argument("--seed", type=int, default=0)
     options, recipe = parser.parse_known_args()
+    if options.bundle and options.network != "compact":
+        parser.error(f"only compact is bundled, not {options.network}; leave out --bundle")
     kind = "gpu" if torch.cuda.is_available() else "compact"
+    if options.network != "compact":
+        kind = f"gpu-{options.network}" if kind == "gpu" else options.network
+        recipe = [*recipe, "--network", options.network]
     name = f"{kind}-{options.data}-{options.steps}-steps"
     if options.seed:
         name, recipe = f"{name}-seed-{options.seed}", [*recipe, "--seed", str(options.seed)]

@@ -1,5 +1,7 @@
 """The README's tables of the compact network: budgets, networks at equal time, its recipe."""
 
+import shlex
+
 from readme import epochs_of, of, paragraph, processors, records, remarks, seeds, table
 
 from minimaxvit.seeing.draw.comparison import by_name, pooled_deviation, spread
@@ -22,15 +24,23 @@ def budgets():
 
 
 def on_a_gpu():
-    """The compact network on one GPU."""
-    runs = sorted(records("gpu-*.json"), key=lambda run: run["command"])
-    gpus = " or ".join(sorted({run["machine"]["gpu"] for run in runs}))
+    """Compact and others, each on one GPU."""
+    runs = sorted(records("gpu-*.json"), key=lambda run: (network_of(run), run["seed"]))
     torches = " or ".join(sorted({run["versions"]["torch"] for run in runs}))
     text = paragraph(
-        f"The same network on one GPU ({gpus}, torch {torches}, bf16), on ",
-        f"{runs[0]['data']['source']}; each step is replayed as one CUDA graph:",
+        f"Networks on one GPU (torch {torches}, bf16), on {runs[0]['data']['source']}; each ",
+        "step is replayed as one CUDA graph:",
     )
-    return text + table(REACHED, map(reached, runs)) + remarks(runs)
+    rows = [
+        [network_of(run), run["machine"]["gpu"].removeprefix("NVIDIA "), *reached(run)]
+        for run in runs
+    ]
+    return text + table(["network", "GPU", *REACHED], rows) + remarks(runs)
+
+
+def network_of(run):
+    words = shlex.split(run["command"])
+    return words[words.index("--network") + 1] if "--network" in words else "compact"
 
 
 REACHED = ["whole command", "training", "epochs", "test accuracy", "with flip", "command"]
