@@ -16,30 +16,30 @@ def layers():
     accuracies = by_name([{**row, "result": row} for row in kept["rows"]])
     rows, behind = [], []
     for name, costs in growth().items():
-        told = ["–", "–", "–"]
+        told = 4 * ["–"]
         if name in accuracies:
-            bound, reached = next(
-                (row["bound"], row["reach"]) for row in kept["rows"] if row["name"] == name
-            )
-            told = [f"{reached:.0%}", f"{100 * bound:.1f}", spread(accuracies[name])]
+            row = next(row for row in kept["rows"] if row["name"] == name)
+            bound, steps = row["bound"], f"{row['steps']:,}"
+            told = [f"{row['reach']:.0%}", f"{100 * bound:.1f}", spread(accuracies[name]), steps]
             if min(accuracies[name]) < bound - NEAR:
                 behind.append(name)
         exponent = f"{log(costs[-1] / costs[-2]) / log(4):.2f}" if costs else "–"
         millions = [f"{cost / 1e6:,.1f}" for cost in costs] or len(SIDES) * ["–"]
         rows.append([name, *told, *millions, exponent])
-    met = "All that were trained come within a point of their bound"
+    met = "All come within a point of their bound"
     text = paragraph(
         "One layer of each relative, or two that belong together, with windows of 4 unless the ",
         "name says otherwise. *Reach* is the fraction of a 16 x 16 map at which a rumor can ",
         "arrive (lesson 4), *bound* the accuracy in percent that this allows, and *accuracy* the ",
-        "mean and standard deviation of the seeds (`python benchmarks/rumor.py`). ",
+        "mean and standard deviation of the seeds after so many *steps* (`python ",
+        "benchmarks/rumor.py`). ",
         f"{met}, but for {'; '.join(behind)}. " if behind else f"{met}. ",
         "(XCiT and BiT hear what is far by gates, by which the whole map acts on each token.) ",
         "Beside it, millions of multiply-adds at 64 channels on maps of 8 to 64 tokens a side, ",
         "and the exponent of the last doubling: 1 is linear in the number of tokens, 2 quadratic. ",
         "(ConViT needs a square number of heads, which 64 channels do not make.)",
     )
-    header = ["layers", "reach", "bound", "accuracy", *map(str, SIDES), "exponent"]
+    header = ["layers", "reach", "bound", "accuracy", "steps", *map(str, SIDES), "exponent"]
     return text + table(header, rows) + remarks([kept])
 
 

@@ -22,7 +22,7 @@ from minimaxvit.weights import configuration
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 RECORDS = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
 TIMES = [name for name, record in RECORDS.items() if "files" in record]
-RUNS = [name for name in RECORDS if name.startswith(("compact-", "gpu-"))]
+RUNS = [name for name, record in RECORDS.items() if "history" in record]
 ROWS = {
     **{
         (record, name): (equal_time.NETWORKS[name], equal_time.RECIPE)
@@ -77,9 +77,14 @@ def test_the_rumor_would_begin_as_its_record_says(name):
     assert freshness.alike(record["first_losses"][name], losses, tolerance=1e-5), stale
 
 
+def test_every_rumor_was_spread_for_its_steps_with_every_seed():
+    rows = {(row["name"], row["seed"], row["steps"]) for row in RECORDS["rumor"]["rows"]}
+    wanted = {(name, case[2]) for name, case in rumor.CASES.items()}
+    assert rows == {(name, seed, steps) for name, steps in wanted for seed in rumor.SEEDS}
+
+
 def test_no_rumor_is_heard_where_it_cannot_arrive():
     rows = RECORDS["rumor"]["rows"]
-    assert {row["name"] for row in rows} <= set(rumor.CASES)
     luck = 0.01  # of guesses, in 2,000 rumors
     assert [row for row in rows if row["accuracy"] > row["bound"] + luck] == []
     assert [row for row in rows if row["most_unreached"] and row["most_unreached"] > 0.45] == []

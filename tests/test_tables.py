@@ -138,7 +138,7 @@ def test_the_cost_of_layers_grows_as_their_products_say():
 def test_layers_that_stay_behind_their_bound_are_named(keep):
     accuracies = {"block, grid": [1.0, 0.995], "global attention (ViT)": [1.0, 0.98]}
     kept = [
-        {"name": name, "seed": seed, "bound": 1.0, "reach": 1.0, "accuracy": accuracy}
+        {"name": name, "seed": seed, "bound": 1, "reach": 1, "accuracy": accuracy, "steps": 1000}
         for name, values in accuracies.items()
         for seed, accuracy in enumerate(values)
     ]
@@ -148,9 +148,9 @@ def test_layers_that_stay_behind_their_bound_are_named(keep):
         "\n", " "
     )
     found = cells(text)
-    assert found["block, grid"][:3] == ["100%", "100.0", "99.8 ± 0.4"]
+    assert found["block, grid"][:4] == ["100%", "100.0", "99.8 ± 0.4", "1,000"]
     assert found["block, grid"][-1] == "1.00" and found["global attention (ViT)"][-1] == "1.83"
-    assert found["gated attention (ConViT)"] == ["–"] * 8
+    assert found["gated attention (ConViT)"] == ["–"] * 9
 
 
 def test_every_picture_of_the_readme_is_there():
