@@ -4,10 +4,10 @@
     python benchmarks/family.py seconds
 
 By steps, each sees 10,000 training images of CIFAR-10 for 800 steps; by seconds, all of them for as
-many steps as fit into 240 s of one core, counted beforehand, interleaved, for a quiet machine. The
-recipe was tuned for none but compact. Rows that are in benchmarks/results/ are not measured again,
-so this may take several sittings. The runs stay in runs/family-steps/ and runs/family-seconds/, for
-`minimaxvit explore --run`.
+many steps as fit into 240 s of one core, counted beforehand, interleaved, for a quiet machine. What
+is counted later is scaled by how fast compact is then. The recipe was tuned for none but compact.
+Rows that are in benchmarks/results/ are not measured again, so this may take several sittings. The
+runs stay in runs/family-steps/ and runs/family-seconds/, for `minimaxvit explore --run`.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -51,6 +51,16 @@ def measure(name, seed, steps, train_size, folder):
     return {"name": name} | row(NETWORKS[name], recipe, training[:train_size], test, keep)
 
 
+def count_more(networks, counted):
+    """Count the steps of `networks`, and join them to those `counted` on a faster or slower day.
+
+    Compact is counted again beside them, and what it takes now and took then is the scale.
+    """
+    now = count_steps({"compact": NETWORKS["compact"]} | networks, SECONDS)
+    scale = counted.get("compact", now["compact"]) / now["compact"]
+    return counted | {name: round(scale * steps) for name, steps in now.items()}
+
+
 def main():
     parser = arguments(__doc__.split("\n")[0], NETWORKS)
     parser.add_argument("equal", choices=PATHS, help="what is equal for all networks")
@@ -64,7 +74,7 @@ def main():
         steps = kept["steps"]
         if uncounted := {name: each for name, each in networks.items() if name not in steps}:
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                steps |= pool.submit(count_steps, uncounted, SECONDS).result()
+                steps = kept["steps"] = pool.submit(count_more, uncounted, steps).result()
             print(steps, flush=True)
             write(path, kept)
     kept["command"] = f"python benchmarks/family.py {options.equal}"  # also in a later sitting

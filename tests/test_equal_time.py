@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 
 import equal_time
+import family
 import pytest
 import recipe_changes
 import torch
@@ -78,6 +79,18 @@ def test_steps_are_counted_by_the_median_of_their_times(monkeypatch):
         "ResNet": 15,
     }
     assert taken != len(taken) // 2 * taken[:2]  # nobody always follows the same one
+
+
+def test_what_is_counted_on_a_faster_day_is_scaled_by_compact(monkeypatch):
+    today = {"compact": 800, "swin": 1200, "nat": 160}
+    monkeypatch.setattr(
+        family, "count_steps", lambda networks, seconds: {name: today[name] for name in networks}
+    )
+    earlier = {"compact": 600, "vit": 650}
+    counted = family.count_more({name: family.NETWORKS[name] for name in ("swin", "nat")}, earlier)
+    assert counted == {"compact": 600, "vit": 650, "swin": 900, "nat": 120}
+    first = family.count_more({"nat": family.NETWORKS["nat"]}, {})
+    assert first == {"compact": 800, "nat": 160}
 
 
 def test_a_row_trains_with_its_recipe_and_leaves_no_folder(monkeypatch, tmp_path):
