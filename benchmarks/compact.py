@@ -41,13 +41,11 @@ def main():
     options, recipe = parser.parse_known_args()
     if options.bundle and options.network != "compact":
         parser.error(f"only compact is bundled, not {options.network}; leave out --bundle")
-    kind = "gpu" if torch.cuda.is_available() else "compact"
+    name = name_of(options, torch.cuda.is_available())
     if options.network != "compact":
-        kind = f"gpu-{options.network}" if kind == "gpu" else options.network
         recipe = [*recipe, "--network", options.network]
-    name = f"{kind}-{options.data}-{options.steps}-steps"
     if options.seed:
-        name, recipe = f"{name}-seed-{options.seed}", [*recipe, "--seed", str(options.seed)]
+        recipe = [*recipe, "--seed", str(options.seed)]
     folder = Path("runs") / name
     command = [
         "minimaxvit",
@@ -72,6 +70,13 @@ def main():
     if options.bundle:
         bundled = {"cifar10": "compact", "shapes": "compact-shapes"}[options.data]
         bundle(bundled, load(folder / WEIGHTS), record, load_data(options.data)[1])
+
+
+def name_of(options, on_gpu):
+    """Name a run and its record; compact on a GPU, which lesson 9 reads, is just called gpu."""
+    network = f"gpu-{options.network}".removesuffix("-compact") if on_gpu else options.network
+    seed = f"-seed-{options.seed}" if options.seed else ""
+    return f"{network}-{options.data}-{options.steps}-steps{seed}"
 
 
 def bundle(name, model, record, test):

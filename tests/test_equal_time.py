@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 
@@ -91,6 +92,39 @@ def test_what_is_counted_on_a_faster_day_is_scaled_by_compact(monkeypatch):
     assert counted == {"compact": 600, "vit": 650, "swin": 900, "nat": 120}
     first = family.count_more({"nat": family.NETWORKS["nat"]}, {})
     assert first == {"compact": 800, "nat": 160}
+
+
+class Here:
+    """A pool that does in this process what it is given."""
+
+    def __init__(self, *_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, work, *arguments):
+        done = Future()
+        done.set_result(work(*arguments))
+        return done
+
+
+def test_a_network_joins_the_family_with_its_scaled_count(monkeypatch, tmp_path):
+    record = tmp_path / "family-240-s.json"
+    record.write_text(json.dumps({"seconds": 240, "steps": {"compact": 600}}))
+    today = {"compact": 800, "nat": 160}
+    monkeypatch.setattr(family, "count_steps", lambda *_: today)
+    monkeypatch.setattr(family, "ProcessPoolExecutor", Here)
+    monkeypatch.setitem(family.PATHS, "seconds", record)
+    trained = []
+    monkeypatch.setattr(family, "run_all", lambda path, kept, todo, *_: trained.extend(todo))
+    monkeypatch.setattr(sys, "argv", ["family.py", "seconds", "--names", "nat", "--seeds", "4"])
+    family.main()
+    assert trained == [("nat", 4, 120, None, "family-seconds")]
+    assert json.loads(record.read_text())["steps"] == {"compact": 600, "nat": 120}
 
 
 def test_a_row_trains_with_its_recipe_and_leaves_no_folder(monkeypatch, tmp_path):

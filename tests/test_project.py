@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import tables
+from benchmarks import compact_tables, tables
 from minimaxvit import CONFIGS, MaxViT
 from minimaxvit.seeing import draw_partitions, photograph
 from minimaxvit.weights import configuration
@@ -103,6 +103,17 @@ def test_the_readme_says_what_was_measured():
     told = (ROOT / "README.md").read_text().split(tables.BEGIN)[1].split(tables.END)[0]
     assert told == tables.results(), "run `python benchmarks/tables.py`"
     assert all(table() in told for table in (tables.budgets, tables.speeds))
+
+
+@pytest.mark.parametrize("network", ["compact", "hybrid"])
+def test_what_the_readme_says_of_a_gpu_is_in_the_records(network):
+    runs = [
+        run for run in tables.records("gpu-*.json") if compact_tables.network_of(run) == network
+    ]
+    reached = [run["result"]["accuracy_with_flip"] for run in runs]
+    best, other = sorted((f"{100 * flipped:.1f}" for flipped in reached), reverse=True)
+    told = (ROOT / "README.md").read_text().split(tables.BEGIN)[0]
+    assert f"right on {best} and {other} %" in told
 
 
 def test_records_are_of_the_network_that_is_there():

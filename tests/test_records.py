@@ -2,10 +2,12 @@
 
 import ast
 import json
+from argparse import Namespace
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 
+import compact
 import equal_time
 import family
 import freshness
@@ -75,6 +77,27 @@ def test_the_rumor_would_begin_as_its_record_says(name):
     stale = f"remove rumor.json, and take it anew: `{record['command']}`"
     losses = rumor.first_losses(name)
     assert freshness.alike(record["first_losses"][name], losses, tolerance=1e-5), stale
+
+
+@pytest.mark.parametrize(
+    "network, seed, on_gpu, name",
+    [
+        ("compact", 0, False, "compact-cifar10-80-steps"),
+        ("compact", 2, True, "gpu-cifar10-80-steps-seed-2"),
+        ("hybrid", 0, False, "hybrid-cifar10-80-steps"),
+        ("hybrid", 1, True, "gpu-hybrid-cifar10-80-steps-seed-1"),
+    ],
+)
+def test_no_run_takes_the_record_of_another(network, seed, on_gpu, name):
+    options = Namespace(network=network, data="cifar10", steps=80, seed=seed)
+    assert compact.name_of(options, on_gpu) == name
+
+
+def test_a_rumor_spread_for_other_steps_is_spread_again(monkeypatch):
+    monkeypatch.setattr(rumor, "CASES", {"pair": ((), 16, 1000, 64)})
+    assert rumor.still_a_case({"name": "pair", "steps": 1000})
+    assert not rumor.still_a_case({"name": "pair", "steps": 999})
+    assert not rumor.still_a_case({"name": "renamed", "steps": 1000})
 
 
 def test_every_rumor_was_spread_for_its_steps_with_every_seed():

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import compact_tables
 import family_tables
 import layer_table
 import pytest
@@ -133,6 +134,33 @@ def test_the_cost_of_layers_grows_as_their_products_say():
         assert costs["relative attention (CoAtNet)"][i] == linear + 2 * n * n * c
         assert costs["token mixing (MLP-Mixer)"][i] == 8 * n * c**2 + 2 * n * (c // 2) * c
         assert costs["two neighborhoods of 7 x 7 (NAT)"][i] == 2 * (linear + 2 * n * 49 * c)
+
+
+def test_runs_on_gpus_are_named_after_their_network_and_their_gpu(keep):
+    def run(seed, gpu, option=""):
+        return {
+            "command": "minimaxvit train" + option,
+            "seed": seed,
+            "machine": {"gpu": gpu},
+            "versions": {"torch": "2.11.0"},
+            "data": {"source": "CIFAR-10", "train_size": 1000},
+            "recipe": {"batch_size": 500},
+            "history": [{"step": 8}],
+            "result": {"accuracy": 0.9, "accuracy_with_flip": 0.91, "seconds": 60},
+        }
+
+    keep(
+        gpu_c=run(1, "NVIDIA H100", " --network swin --seed 1"),
+        gpu_b=run(0, "NVIDIA H100", " --network swin"),
+        gpu_a=run(0, "NVIDIA H200"),
+    )
+    lines = compact_tables.on_a_gpu().splitlines()
+    wanted = "interrupted | 1.0 min | 4.0 | 90.0% | 91.0% | `minimaxvit train"
+    assert lines[-3:] == [
+        f"| compact | H200 | {wanted}` |",
+        f"| swin | H100 | {wanted} --network swin` |",
+        f"| swin | H100 | {wanted} --network swin --seed 1` |",
+    ]
 
 
 def test_layers_that_stay_behind_their_bound_are_named(keep):
